@@ -1,0 +1,86 @@
+"""The library's errors and their one message form: who expected what, what was given, what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SmallnetsError(Exception):
+    """Every error that smallnets raises on purpose; its text is one sentence for a person."""
+
+
+class OptionError(SmallnetsError, ValueError):
+    """An argument that is not allowed."""
+
+
+class ShapeError(SmallnetsError, ValueError):
+    """A size that a layer or a net cannot take."""
+
+
+class DataError(SmallnetsError, ValueError):
+    """A data set that cannot be read or does not fit."""
+
+
+class WeightsError(SmallnetsError, ValueError):
+    """Weights that cannot be read or do not fit."""
+
+
+class RunError(SmallnetsError, RuntimeError):
+    """A run that cannot go on: another run's folder, a torn checkpoint, a loss that is not a number."""
+
+
+def message(who: str, expected: str, got: object, advice: str = "") -> str:
+    """One sentence in three parts.
+
+    >>> message("lenet5", "num_classes of at least 0", -1, "Give the number of classes.")
+    'lenet5: expected num_classes of at least 0; got -1. Give the number of classes.'
+    """
+    return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
+
+
+def nearest(given: object, allowed: Iterable[object]) -> str:
+    """A hint that names the allowed value closest in spelling, or nothing.
+
+    >>> nearest("lenet", ["lenet5", "vgg16"])
+    "Did you mean 'lenet5'?"
+    """
+    found = get_close_matches(str(given), [str(value) for value in allowed], n=1, cutoff=0.5)
+    return f"Did you mean {found[0]!r}?" if found else ""
+
+
+def check_choice(who: str, option: str, given: object, allowed: Iterable[object]) -> None:
+    """Refuse a value that is not one of those allowed.
+
+    Raises:
+        OptionError: Naming the option, the value, the choices and the nearest of them.
+    """
+    allowed = tuple(allowed)
+    if given not in allowed:
+        choices = ", ".join(repr(value) for value in allowed)
+        raise OptionError(message(who, f"{option} to be one of {choices}", repr(given), nearest(given, allowed)))
+
+
+def check_int(who: str, option: str, given: object, least: int = 1) -> None:
+    """Refuse what is not an integer of at least ``least``.
+
+    Raises:
+        OptionError: Naming the option, the value and the least that is allowed.
+    """
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise OptionError(message(who, f"{option} to be an integer of at least {least}", repr(given)))
+
+
+def check_number(who: str, option: str, given: object, least: float, below: float | None = None) -> None:
+    """Refuse what is not a number in [least, below).
+
+    Raises:
+        OptionError: Naming the option, the value and the range.
+    """
+    span = f"a number of at least {least:g}" + ("" if below is None else f" and below {below:g}")
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int | float)
+        or not given >= least
+        or given == float("inf")
+        or (below is not None and given >= below)
+    ):
+        raise OptionError(message(who, f"{option} to be {span}", repr(given)))

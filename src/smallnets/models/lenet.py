@@ -1,0 +1,224 @@
+"""LeNet-5: as tabled today, as published in 1998, and the wide textbook form for cats and dogs.
+
+N batch, C channels, H W pixels.
+
+LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import OptionError, check_choice, check_int, message
+from .base import InputRule, Net, Stage, classifier
+from .lenet_codes import digit_codes
+from .registry import Recipe, register
+
+# Widths of the two convolutions and of the hidden linear layers.
+PLANS: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {
+    "modern": ((6, 16), (120, 84)),
+    "wide": ((16, 32), (512,)),
+}
+
+# Table I of the paper: which maps of S2 feed which map of C3, by number of connections.
+C3_THREE = ((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5))
+C3_FOUR = (
+    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
+    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5)),
+)
+
+
+class LeNet(Net):
+    """Convolution, ReLU and max pool twice, then linear layers (variants "modern" and "wide")."""
+
+    def __init__(self, num_classes: int, in_channels: int, variant: str, input_size: int, inplace: bool) -> None:
+        super().__init__()
+        (width1, width2), hidden = PLANS[variant]
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, width1, 5),  # 32 -> 28
+            nn.ReLU(inplace),
+            nn.MaxPool2d(2),  # 28 -> 14
+            nn.Conv2d(width1, width2, 5),  # 14 -> 10
+            nn.ReLU(inplace),
+            nn.MaxPool2d(2),  # 10 -> 5
+        )
+        side = ((input_size - 4) // 2 - 4) // 2
+        layers: list[nn.Module] = []
+        features_in = width2 * side * side
+        for out in hidden:
+            layers += [nn.Linear(features_in, out), nn.ReLU(inplace)]
+            features_in = out
+        self.classifier = nn.Sequential(*layers, classifier(features_in, num_classes))
+
+        self.num_features = features_in
+        self.num_classes = num_classes
+        self.input_size = (in_channels, input_size, input_size)
+        self.feature_info = (Stage("features.2", width1, 2), Stage("features.5", width2, 4))
+        self._rule = InputRule("lenet5", *self.input_size)
+        self._classifier = f"classifier.{len(layers)}"
+
+    def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
+        return self.features(x)
+
+    def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
+        return self.classifier(x.flatten(1))
+
+
+class ScaledTanh(nn.Module):
+    """The paper's squashing function, 1.7159 tanh(2/3 a) (appendix A)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1.7159 * torch.tanh(x * (2 / 3))
+
+
+class Subsampling(nn.Module):
+    """The sum of each 2x2 window times one trainable weight a map, plus one trainable bias a map (S2, S4)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # A weight of 1/4 averages; the paper draws from +-2.4 / fan-in.
+        self.weight = nn.Parameter(torch.full((channels,), 0.25))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:  # N C H W -> N C H/2 W/2
+        total = F.avg_pool2d(x, 2) * 4
+        return total * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class SparseConvolution(nn.Module):
+    """C3: 16 maps that see 3, 4 or all 6 of the maps below, as table I of the paper says: 1,516 parameters.
+
+    Each group of maps with equally many inputs is one grouped convolution over the maps it takes, in order.
+    """
+
+    three_of: Tensor
+    four_of: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.three = nn.Conv2d(18, 6, 5, groups=6)
+        self.four = nn.Conv2d(36, 9, 5, groups=9)
+        self.six = nn.Conv2d(6, 1, 5)
+        self.register_buffer("three_of", torch.tensor(C3_THREE).flatten(), persistent=False)
+        self.register_buffer("four_of", torch.tensor(C3_FOUR).flatten(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # N 6 H W -> N 16 H-4 W-4
+        maps = (self.three(x[:, self.three_of]), self.four(x[:, self.four_of]), self.six(x))
+        return torch.cat(maps, dim=1)
+
+
+class RBFOutput(nn.Module):
+    """Logits are minus the squared distances to the fixed codes; the least distant class wins (equation 7)."""
+
+    codes: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("codes", digit_codes())  # 10 84
+
+    def forward(self, x: Tensor) -> Tensor:  # N 84 -> N 10
+        return -(x[:, None] - self.codes).square().sum(dim=2)
+
+
+class LeNet1998(LeNet):
+    """LeNet-5 as published: C1, S2, C3, S4, C5, F6 and the radial-basis output."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        Net.__init__(self)
+        self.c1 = nn.Conv2d(in_channels, 6, 5)
+        self.s2 = Subsampling(6)
+        self.c3 = SparseConvolution()
+        self.s4 = Subsampling(16)
+        self.c5 = nn.Conv2d(16, 120, 5)
+        self.f6 = nn.Linear(120, 84)
+        self.squash = ScaledTanh()
+        self.output: nn.Module = RBFOutput() if num_classes else nn.Identity()
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):  # section III-B: uniform in +-2.4 / fan-in
+                bound = 2.4 / math.prod(layer.weight.shape[1:])
+                nn.init.uniform_(layer.weight, -bound, bound)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+
+        self.num_features = 84
+        self.num_classes = num_classes
+        self.input_size = (in_channels, 32, 32)
+        self.feature_info = (Stage("s2", 6, 2), Stage("s4", 16, 4))
+        self._rule = InputRule("lenet5", *self.input_size)
+        self._classifier = "output"
+
+    def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
+        x = self.squash(self.s2(self.squash(self.c1(x))))  # N 6 14 14
+        return self.squash(self.s4(self.squash(self.c3(x))))
+
+    def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
+        x = self.squash(self.c5(x)).flatten(1)  # N 120
+        return self.output(self.squash(self.f6(x)))
+
+    def reset_classifier(self, num_classes: int) -> "LeNet1998":
+        """The fixed codes are those of the ten digits, so ``num_classes`` is 10 or 0."""
+        check_codes(num_classes)
+        self.output = RBFOutput().to(self.c1.weight.device) if num_classes else nn.Identity()
+        self.num_classes = num_classes
+        self.config = {**self.config, "num_classes": num_classes}
+        return self
+
+
+def check_codes(num_classes: int) -> None:
+    if num_classes not in (0, 10):
+        advice = "Its output codes are those of the ten digits; for other classes take variant='modern'."
+        raise OptionError(message("lenet5 of 1998", "num_classes of 10 or 0", repr(num_classes), advice))
+
+
+@register(
+    paper="LeCun et al. 1998",
+    year=1998,
+    recipe=Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle"),
+)
+def lenet5(
+    num_classes: int = 10,
+    in_channels: int = 1,
+    *,
+    variant: Literal["modern", "1998", "wide"] = "modern",
+    input_size: int = 32,
+    inplace: bool = True,
+) -> LeNet:
+    """LeNet-5: 61,706 parameters as tabled today, 60,000 as published, 46,038,242 as the wide cats-and-dogs net.
+
+    Args:
+        num_classes: Length of the logits; 0 gives the vector before the last layer (84 numbers, 512 for "wide").
+        in_channels: Channels of the pictures.
+        variant: ``"modern"`` has ReLU, max pools and a full C3; ``"1998"`` is the paper's net; ``"wide"`` has 16 and
+            32 maps and one hidden linear layer of 512.
+        input_size: Side of the pictures in pixels: 224 in the textbook's "wide", 32 for "1998".
+        inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+
+    Shape:
+        (N, in_channels, input_size, input_size) -> (N, num_classes).
+
+    Raises:
+        ValueError: When an option is not one that can be built.
+        ShapeError: When a picture of another shape comes in.
+
+    Source:
+        LeCun et al. 1998, figure 2, tables I and appendix A; logits, not a softmax, come out. The codes of the "1998"
+        output are drawn after the paper's figure 3 (7x12 bitmaps), its pixels are not copied; the paper trains with
+        its equations 8 and 9, here cross entropy over minus the distances, which is equation 9 without its constant.
+
+    >>> import torch
+    >>> lenet5()(torch.zeros(2, 1, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+    check_choice("lenet5", "variant", variant, (*PLANS, "1998"))
+    check_int("lenet5", "num_classes", num_classes, least=0)
+    check_int("lenet5", "in_channels", in_channels)
+    check_int("lenet5", "input_size", input_size, least=16)
+    if variant == "1998":
+        check_codes(num_classes)
+        if input_size != 32:
+            raise OptionError(message("lenet5 of 1998", "input_size 32", input_size, "Resize the pictures."))
+        return LeNet1998(num_classes, in_channels)
+    return LeNet(num_classes, in_channels, variant, input_size, inplace)
