@@ -15,3 +15,9 @@ from .models.lenet import LeNet as LeNet
 from .models.lenet import lenet5 as lenet5
 from .models.registry import build as build
 from .models.registry import list_models as list_models
+from .summary.receptive import ReceptiveField as ReceptiveField
+from .summary.receptive import receptive_field as receptive_field
+from .summary.search import min_input_size as min_input_size
+from .summary.shortcuts import check_shortcuts as check_shortcuts
+from .summary.summarize import summarize as summarize
+from .summary.table import Summary as Summary
