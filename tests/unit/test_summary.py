@@ -226,7 +226,7 @@ def test_pandas_has_the_rows(summary: Summary) -> None:
 
 
 TABLE = """
-LeNet on 1x32x32
+lenet5 on 1x32x32
 ───────────────────────────────────────────────────────────────────────
 layer                       output  kernel  params    MACs  field  jump
 ───────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .propagate import given, spread, tensors_in
+from .propagate import field_of, given, spread, tensors_in
 from .row import Shape
 
 # Modules that have children but use their weights without calling them.
@@ -95,3 +95,13 @@ def window_of(op: str, args: Any) -> tuple[Shape, Shape, Shape, Shape] | None:
 def storage_id(tensor: Tensor) -> int:
     """What tells storages apart on the meta device, where all addresses are 0; only while the tensor lives."""
     return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
+
+
+def set_row(tensor: Tensor, row: int) -> None:
+    """Note which row made a tensor."""
+    tensor._smallnets_row = row  # type: ignore[attr-defined]
+
+
+def rows_behind(tensors: Iterable[Tensor]) -> tuple[int, ...]:
+    """The rows that made these tensors; -1 is the input."""
+    return tuple(sorted({getattr(tensor, "_smallnets_row", -1) for tensor in tensors if field_of(tensor) is not None}))

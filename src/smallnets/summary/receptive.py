@@ -38,7 +38,8 @@ def receptive_field(model: nn.Module, input_size: InputSize, at: str | None = No
         at: Path of a module; its last output counts. None is the last feature map before global pooling.
 
     Raises:
-        ShapeError: When there is no such layer, the model fails before it, or branches of different strides meet on the way to it.
+        ShapeError: When there is no such layer, the model fails before it, or branches of different strides meet
+            on the way to it.
 
     Source:
         Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", with the union of

@@ -16,6 +16,8 @@ from .calls import (
     one,
     own_parameters,
     padding_name,
+    rows_behind,
+    set_row,
     shapes_in,
     storage_id,
     tensors_of,
@@ -31,8 +33,14 @@ from .row import Row, Shape
 
 @dataclass(slots=True)
 class Open:
-    """A call in progress: what its operations cost so far, and its window if it has one."""
+    """A call in progress: what it is and takes, what its operations cost so far, its window if it has one."""
 
+    path: str
+    type: str
+    kind: str
+    inputs: tuple[Shape, ...]
+    sources: tuple[int, ...]
+    params: int = 0
     macs: int = 0
     elementwise: int = 0
     window: tuple[Any, Any, Any, Any] | None = None
@@ -58,6 +66,7 @@ class Record:
     storages: dict[int, int] = field(default_factory=dict)
     failure: Failure | None = None
     fields: list[Field | None] = field(default_factory=list)
+    sources: list[tuple[int, ...]] = field(default_factory=list)
 
 
 class Recorder:
@@ -125,39 +134,37 @@ class Recorder:
     def leaf(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self._open is not None or isinstance(module, nn.Sequential):
             return forward(*args, **kwargs)
-        inputs = shapes_in((args, kwargs))
-        self._open = Open()
+        given = tensors_of((args, kwargs))
+        opened = self._open = Open(path, type_name(module), "module", shapes_in(given), rows_behind(given))
+        opened.params = sum(parameter.numel() for parameter in own_parameters(module))
         try:
             out = forward(*args, **kwargs)
         except Exception as cause:
-            self._fail(path, type_name(module), module, (args, kwargs), cause)
+            self._fail(path, type_name(module), module, given, cause)
             raise
-        else:
-            params = sum(parameter.numel() for parameter in own_parameters(module))
-            self._emit(path, type_name(module), "module", inputs, out, params, self._open, padding_name(module))
-            return out
         finally:
             self._open = None
+        self._emit(opened, out, padding_name(module))
+        return out
 
     def function(self, run: Callable[..., Any], func: Any, args: Any, kwargs: Any) -> Any:
         """A functional call: a row, if it makes something new of what comes from the input."""
-        name = function_name(func)
         everything = tensors_in((args, tuple(kwargs.values())))
         sources = [tensor for tensor in everything if field_of(tensor) is not None]
-        inputs = tuple(tuple(tensor.shape) for tensor in sources)
-        opened = self._open = Open()
+        opened = Open(self.path, function_name(func), "function", shapes_in(sources), rows_behind(sources))
+        opened.params = sum(self.replica.counts.get(id(tensor), 0) for tensor in everything)
+        self._open = opened
         try:
             out = run(args, kwargs)
         except Exception as cause:
-            self._fail(self.path, name, None, (args, kwargs), cause)
+            self._fail(self.path, opened.type, None, everything, cause)
             raise
         finally:
             self._open = None
         made = tensors_of(out)
-        kept = len(made) == 1 and any(made[0] is tensor for tensor in sources) and not name.endswith("_")
+        kept = len(made) == 1 and any(made[0] is tensor for tensor in sources) and not opened.type.endswith("_")
         if made and not kept and (sources or opened.macs):
-            params = sum(self.replica.counts.get(id(tensor), 0) for tensor in everything)
-            self._emit(self.path, name, "function", inputs, out, params, opened, None)
+            self._emit(opened, out, None)
         return out
 
     def before(self, op: Op, args: Any) -> Any:
@@ -174,37 +181,29 @@ class Recorder:
                 self._open.window = window
         propagate(op.name, op.pointwise, args, kwargs, out)
 
-    def _emit(
-        self,
-        path: str,
-        type_: str,
-        kind: str,
-        inputs: tuple[Shape, ...],
-        out: Any,
-        params: int,
-        opened: Open,
-        padding: str | None,
-    ) -> None:
+    def _emit(self, opened: Open, out: Any, padding: str | None) -> None:
         outputs = tensors_of(out)
         for tensor in outputs:
             self.record.storages[storage_id(tensor)] = tensor.untyped_storage().nbytes()
+            set_row(tensor, len(self.record.rows))
         self._alive += outputs
         seen = field_of(outputs[0]) if outputs else None
         window = opened.window or (None, None, None, None)
         size, jump, offset = in_pixels(seen, self._sides)
         self.record.fields.append(seen)
+        self.record.sources.append(opened.sources)
         self.record.rows.append(
             Row(
-                path=path,
-                type=type_,
-                kind=kind,
-                input=one(inputs),
-                output=one(tuple(tuple(tensor.shape) for tensor in outputs)),
+                path=opened.path,
+                type=opened.type,
+                kind=opened.kind,
+                input=one(opened.inputs),
+                output=one(shapes_in(outputs)),
                 kernel_size=window[0],
                 stride=window[1],
                 padding=padding or window[2],
                 dilation=window[3],
-                params=params,
+                params=opened.params,
                 macs=opened.macs,
                 elementwise=opened.elementwise,
                 activation_bytes=sum(nbytes(tensor) for tensor in outputs),

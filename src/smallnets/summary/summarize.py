@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..errors import ShapeError
 from ..models.base import Net
-from .explain import explain
+from .explain import explain, name_of
 from .inputs import InputSize, check_batch_size, check_input_size, check_signature, make_inputs
 from .recorder import Record, Recorder
 from .replica import Replica
@@ -47,7 +47,7 @@ def summarize(model: nn.Module, input_size: InputSize, *, batch_size: int = 1) -
     if failure and not record.rows:
         raise ShapeError(failure)
     return Summary(
-        model=replica.type,
+        model=name_of(replica),
         input_size=input_size,
         batch_size=batch_size,
         rows=tuple(record.rows),
@@ -57,6 +57,7 @@ def summarize(model: nn.Module, input_size: InputSize, *, batch_size: int = 1) -
         notes=tuple(misalignments(record)),
         _replica=replica,
         fields=tuple(record.fields),
+        sources=tuple(record.sources),
     )
 
 

@@ -47,7 +47,7 @@ class Summary:
     """What a net is made of, call by call; ``print`` it, or look at its ``rows`` and ``totals``.
 
     Attributes:
-        model: The model's class.
+        model: The builder's name of a net of the zoo, else the model's class.
         input_size: As given to ``summarize``.
         rows: One a call, in call order.
         totals: Sums over the net.
@@ -55,6 +55,7 @@ class Summary:
         failure: Why the model gave out behind the last row, in one sentence; None when it ran through.
         notes: What else a reader should know, a sentence each.
         fields: How each row's output lies over the input, for ``receptive_field``.
+        sources: The rows whose outputs each row takes; -1 is the input.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Summary:
     notes: tuple[str, ...] = ()
     _replica: Replica | None = field(default=None, repr=False, compare=False)
     fields: tuple[Field | None, ...] = field(default=(), repr=False, compare=False)
+    sources: tuple[tuple[int, ...], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def flops(self) -> int:
