@@ -134,6 +134,13 @@ class Recorder:
     def leaf(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self._open is not None or isinstance(module, nn.Sequential):
             return forward(*args, **kwargs)
+        if type(module).__module__.startswith("torch.nn."):
+            # PyTorch's own layers name no device, so that nobody has to watch their calls: most of the time saved.
+            with torch._C.DisableTorchFunction():
+                return self._leaf(path, module, forward, args, kwargs)
+        return self._leaf(path, module, forward, args, kwargs)
+
+    def _leaf(self, path: str, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         given = tensors_of((args, kwargs))
         opened = self._open = Open(path, type_name(module), "module", shapes_in(given), rows_behind(given))
         opened.params = sum(parameter.numel() for parameter in own_parameters(module))

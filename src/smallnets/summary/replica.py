@@ -36,6 +36,7 @@ HOOKS = frozenset(
 )
 # What every class has that does not pickle itself in a way of its own.
 REDUCE: Any = object.__reduce_ex__
+PLAIN = frozenset((dict, list, set, OrderedDict))
 # Constants up to this many elements keep their values: code reads indices and flags from them.
 SMALL = 4096
 
@@ -116,8 +117,11 @@ class Replica:
             state[name] = OrderedDict()
         state["_compiled_call_impl"] = None
         for name, value in state.items():
-            if type(value) not in SHARED and name not in HOOKS:
-                state[name] = self._copy(value)
+            if type(value) in SHARED or name in HOOKS:
+                continue
+            kind = type(value)
+            # Most of a layer's dicts are empty; a shared identity among empty ones is nobody's.
+            state[name] = kind() if kind in PLAIN and not value else self._copy(value)
         # nn.Module.__setattr__ would sort the values into its own dicts again.
         twin.__dict__.update(state)
         return twin
