@@ -136,7 +136,7 @@ class Recorder:
             return forward(*args, **kwargs)
         if type(module).__module__.startswith("torch.nn."):
             # PyTorch's own layers name no device, so that nobody has to watch their calls: most of the time saved.
-            with torch._C.DisableTorchFunction():
+            with torch._C.DisableTorchFunction():  # pyright: ignore[reportPrivateUsage]
                 return self._leaf(path, module, forward, args, kwargs)
         return self._leaf(path, module, forward, args, kwargs)
 
