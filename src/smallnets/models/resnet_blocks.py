@@ -43,7 +43,10 @@ class ZeroPadShortcut(nn.Module):
         self.front, self.behind = missing // 2, missing - missing // 2
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N C' H/s W/s
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.front, self.behind))
+        # A pool over single pixels, not x[:, :, ::s, ::s]: its side follows the convolution's formula, so that an
+        # exported graph with a free height can prove that shortcut and branch agree.
+        x = F.avg_pool2d(x, 1, self.stride)
+        return F.pad(x, (0, 0, 0, 0, self.front, self.behind))
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}, front={self.front}, behind={self.behind}"
