@@ -106,11 +106,10 @@ class ResNet(Net):
 
 def lone_group_side(net: ResNet) -> int:
     """The largest side at which a group norm with one channel a group sees a single pixel; 0 without such a norm."""
+    norms = [(net.conv1.stride[0], net.bn1)]
+    norms += [(stage.stride, norm) for stage in net.feature_info for norm in net.get_submodule(stage.name).modules()]
     strides = [
-        stage.stride
-        for stage in net.feature_info
-        for norm in net.get_submodule(stage.name).modules()
-        if isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
+        stride for stride, norm in norms if isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
     ]
     return max(strides, default=0)
 
