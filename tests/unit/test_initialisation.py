@@ -71,7 +71,8 @@ def test_meta_builds_equal_real_ones(name: str) -> None:
         assert (path, a.shape, a.dtype, a.is_meta) == (other, b.shape, b.dtype, True)
     ids = [id(thing) for thing in (*meta.modules(), *meta.parameters(), *meta.buffers())]
     assert len(ids) == len(set(ids))
-    hooks = [id(value) for module in meta.modules() for value in vars(module).values() if isinstance(value, dict)]
+    values = [value for module in meta.modules() for value in vars(module).values()]
+    hooks = [id(value) for value in values if isinstance(value, dict | set)]
     assert len(hooks) == len(set(hooks))
 
 
