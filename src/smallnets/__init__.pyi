@@ -37,3 +37,10 @@ from .models.vgg import vgg13 as vgg13
 from .models.vgg import vgg16 as vgg16
 from .models.vgg import vgg19 as vgg19
 from .models.vgg_config import VGGHead as VGGHead
+from .training.evaluate import evaluate as evaluate
+from .training.evaluate import predict as predict
+from .training.fit import fit as fit
+from .training.history import History as History
+from .training.metrics import Metrics as Metrics
+from .training.metrics import Predictions as Predictions
+from .training.options import FitOptions as FitOptions
