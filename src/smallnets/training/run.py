@@ -26,7 +26,6 @@ from .signals import Stop, deferred_signals
 from .step import all_finite
 from .updates import Updates
 
-
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
