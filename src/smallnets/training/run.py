@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..data.augment import choose
 from ..errors import RunError, message
+from .calibrate import choose_plan
 from .checks import check_run, facts, probe
 from .distributed import current_group
 from .evaluate import measure, natural_size
@@ -23,7 +24,7 @@ from .plan import Plan, choose_device
 from .reporter import Reporter
 from .run_folder import RunFolder, describe
 from .signals import Stop, deferred_signals
-from .step import all_finite
+from .step import all_finite, make_loss
 from .updates import Updates
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -59,10 +60,9 @@ class Run:
         self.facts = facts(self.train)
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
-        precision = "fp32" if options.precision == "auto" else options.precision
-        self.plan = Plan(self.device, precision, options.channels_last is True, options.compile is True)
+        self.plan = fixed_plan(options, self.device)
         self.progress = Progress()
-        self.history = History(monitor=options.monitor, plan=self.plan.to_json())
+        self.history = History(monitor=options.monitor)
         self.best_state: dict[str, Tensor] | None = None
 
     def go(self) -> History:
@@ -80,10 +80,11 @@ class Run:
     def _prepare(self) -> None:
         """Bring everything onto the device and, when resuming, to where the run was."""
         self.model.to(self.device)
-        if self.plan.channels_last:
-            self.model.to(memory_format=torch.channels_last)
         self.feed = self._feed()
         probe(self.model, self.feed, self.plan)
+        self._choose_plan()
+        if self.plan.channels_last:
+            self.model.to(memory_format=torch.channels_last)
         self.updates = Updates(self.model, self.options, self.plan, self.group, len(self.feed))
         if self.found is not None:
             self.updates.restore(self.found)
@@ -95,6 +96,33 @@ class Run:
         elif self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
+
+    def _choose_plan(self) -> None:
+        """The plan of the run that goes on; else, where it is open, what the leader measures."""
+        options = self.options
+        if self.found is not None:
+            stored = self.found["plan"]
+            fixed = self.plan
+            self.plan = Plan(
+                self.device,
+                stored["precision"] if options.precision == "auto" else fixed.precision,
+                stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
+                stored["compile"] if options.compile == "auto" else fixed.compile,
+            )
+        elif not options.deterministic and "auto" in (options.precision, options.channels_last, options.compile):
+            said = ""
+            if self.group.leads:
+                loss, _ = make_loss(options)
+                batch = next(iter(self.feed.epoch(0)))
+                steps = options.epochs * len(self.feed)
+                self.plan, said = choose_plan(
+                    self.model, batch.images, batch.labels, loss, options, self.plan, steps
+                )
+            self.plan = self.group.from_leader(self.plan)
+            if said:
+                self.reporter.say(f"fit: {said}")
+        self.feed.channels_last = self.plan.channels_last
+        self.history.plan = self.plan.to_json()
 
     def _feed(self) -> Feed:
         options, samples = self.options, self.train
@@ -112,9 +140,8 @@ class Run:
             self.device,
             options.seed,
             augmentation,
-            self.plan.channels_last,
-            options.workers,
-            self.group.share,
+            workers=options.workers,
+            share=self.group.share,
         )
 
     def _epoch(self, stop: Stop) -> None:
@@ -254,6 +281,12 @@ class Run:
             self.folder.write_history(self.history)
             with contextlib.suppress(ImportError):
                 self.history.plot(self.folder.path / "curves.png")
+
+
+def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
+    """The plan where nothing is measured: every "auto" is fp32, contiguous, uncompiled."""
+    precision = "fp32" if options.precision == "auto" else options.precision
+    return Plan(device, precision, options.channels_last is True, options.compile is True)
 
 
 @contextlib.contextmanager
