@@ -15,3 +15,6 @@ from .models.lenet import LeNet as LeNet
 from .models.lenet import lenet5 as lenet5
 from .models.registry import build as build
 from .models.registry import list_models as list_models
+from .models.storage import load as load
+from .models.storage import save as save
+from .weights import load_weights as load_weights

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ..errors import OptionError, check_choice, check_int, check_number, message
+from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
 from .registry import Recipe, register
 
@@ -81,6 +82,7 @@ def convnet3(
     input_size: int = 32,
     norm: Literal["batch", "group"] = "batch",
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> ConvNet3:
     """Three 5x5 convolutions and three linear layers: 469,532 parameters at 10 classes.
 
@@ -94,6 +96,7 @@ def convnet3(
         input_size: Side of the pictures in pixels; every convolution is followed by a halving.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; loaded without initialising anything first (``load_weights``).
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).

@@ -4,11 +4,13 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from ..errors import OptionError, message, nearest
+from ..weights import Uninitialised, load_weights
 from .base import Net
 
 if TYPE_CHECKING:
@@ -46,7 +48,11 @@ ENTRIES: dict[str, Entry] = {}
 
 
 def register(*, paper: str, year: int, recipe: Recipe) -> Callable[[Callable[P, N]], Callable[P, N]]:
-    """Put a builder on the list, and let it note in ``net.config`` what rebuilds the net."""
+    """Put a builder on the list.
+
+    What every builder does alike is done here: noting in ``net.config`` what rebuilds the net, and ``weights=``, for
+    which the layers are made without memory, so that nothing is initialised only to be overwritten.
+    """
 
     def decorate(builder: Callable[P, N]) -> Callable[P, N]:
         name = builder.__name__
@@ -54,11 +60,16 @@ def register(*, paper: str, year: int, recipe: Recipe) -> Callable[[Callable[P, 
 
         @functools.wraps(builder)
         def build_and_note(*args: P.args, **kwargs: P.kwargs) -> N:
-            net = builder(*args, **kwargs)
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            options = {key: plain(value) for key, value in bound.arguments.items() if key != "weights"}
+            weights = bound.arguments.pop("weights")
+            with nullcontext() if weights is None else Uninitialised():
+                net = builder(*args, **kwargs)
+            options = {key: plain(value) for key, value in bound.arguments.items()}
             net.config = {"name": name, **options, "num_classes": net.num_classes}
+            net.metadata = {}
+            if weights is not None:
+                load_weights(net, weights)
             return net
 
         ENTRIES[name] = Entry(name, build_and_note, paper, year, recipe)
