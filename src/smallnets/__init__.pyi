@@ -18,3 +18,11 @@ from .models.registry import list_models as list_models
 from .models.storage import load as load
 from .models.storage import save as save
 from .weights import load_weights as load_weights
+from .pyramid import FeaturePyramid as FeaturePyramid
+from .pyramid import feature_pyramid as feature_pyramid
+from .surgery import FullyConvolutional as FullyConvolutional
+from .surgery import freeze as freeze
+from .surgery import fuse as fuse
+from .surgery import grow as grow
+from .surgery import parameter_groups as parameter_groups
+from .surgery import to_fully_convolutional as to_fully_convolutional
