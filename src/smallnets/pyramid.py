@@ -76,7 +76,7 @@ def feature_pyramid(model: Net, stages: Sequence[str] | None = None) -> FeatureP
     >>> pyramid.channels, pyramid.strides
     ({'layer1': 16, 'layer3': 64}, {'layer1': 1, 'layer3': 4})
     """
-    if not isinstance(model, Net):
+    if not isinstance(model, Net):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(message("feature_pyramid", "a net of the zoo", f"a {type(model).__name__}"))
     own = {stage.name: Tap(*stage) for stage in model.feature_info}
     known = own | (taps(model) if isinstance(model, VGG) else {})
@@ -108,9 +108,11 @@ def cut(model: Net, stages: dict[str, Tap]) -> fx.GraphModule:
                 value = graph.call_method("clone", (value,))
         values[name] = value
     graph.output(values)
-    graph.eliminate_dead_code()
-    graph.lint()
-    return fx.GraphModule(model, graph, "FeaturePyramidBody")
+    body = fx.GraphModule(model, graph, "FeaturePyramidBody")
+    body.graph.eliminate_dead_code()
+    body.delete_all_unused_submodules()
+    body.recompile()
+    return body
 
 
 def overwrites(model: nn.Module, user: fx.Node, value: fx.Node) -> bool:

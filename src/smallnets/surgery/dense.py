@@ -31,7 +31,9 @@ class FullyConvolutional(nn.Module):
         pool = int(model.avgpool.output_size)  # type: ignore[arg-type]  # pyright: ignore
         if side % pool:
             advice = f"Take a head whose pool divides {side}."
-            raise OptionError(message("to_fully_convolutional", "a pool with equal windows", f"{side} to {pool}", advice))
+            raise OptionError(
+                message("to_fully_convolutional", "a pool with equal windows", f"{side} to {pool}", advice)
+            )
         self.features = copy.deepcopy(model.features)
         self.pool = nn.AvgPool2d(side // pool, stride=1 if pool == 1 else side // pool)
         self.classifier = nn.Sequential()
@@ -74,7 +76,7 @@ def to_fully_convolutional(model: VGG | AlexNet) -> FullyConvolutional:
     >>> dense(torch.zeros(1, 3, 32, 32)).shape, dense(torch.zeros(1, 3, 64, 96)).shape
     (torch.Size([1, 3, 1, 1]), torch.Size([1, 3, 2, 3]))
     """
-    if not isinstance(model, VGG | AlexNet):
+    if not isinstance(model, VGG | AlexNet):  # pyright: ignore[reportUnnecessaryIsInstance]
         got = f"a {type(model).__name__}"
         advice = "A net that ends in global pooling takes any size as it is."
         raise OptionError(message("to_fully_convolutional", "a VGG or an AlexNet", got, advice))

@@ -39,7 +39,7 @@ def grow(model: VGG, from_: VGG) -> VGG:
     True
     """
     for net in (model, from_):
-        if not isinstance(net, VGG):
+        if not isinstance(net, VGG):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(message("grow", "two VGGs", f"a {type(net).__name__}"))
     ours, theirs = convolutions(model), convolutions(from_)
     if len(theirs) >= len(ours):
@@ -50,11 +50,11 @@ def grow(model: VGG, from_: VGG) -> VGG:
         if name not in ours:
             advice = "Its blocks are of another depth; copy the layers by hand."
             raise OptionError(message("grow", f"a {name} in the deeper net", f"{', '.join(ours)}", advice))
-        for mine, other in zip(ours[name], layers, strict=True):
-            if (mine is None) != (other is None):
+        for own, given in zip(ours[name], layers, strict=True):
+            if own is not None and given is not None:
+                pairs.append((name, own, given))
+            elif own is not given:
                 raise OptionError(message("grow", "batch norm in both nets or in neither", "one with it", ""))
-            if mine is not None and other is not None:
-                pairs.append((name, mine, other))
     heads = [[layer for layer in net.classifier if [*layer.parameters()]] for net in (model, from_)]
     if len(heads[0]) != len(heads[1]):
         got = f"{len(heads[0])} and {len(heads[1])} layers"
