@@ -73,14 +73,17 @@ def drop_wrappers(names: Names, expected: Shapes) -> tuple[Names, str]:
 
 
 def drop_outer(names: Names, expected: Shapes) -> tuple[Names, str]:
-    """One prefix before every name, as where the net is a part of a larger module."""
-    prefixes = {ours.partition(".")[0] for ours in names.values()}
-    prefix = next(iter(prefixes), "")
-    if len(prefixes) != 1 or any(name.startswith(f"{prefix}.") for name in expected):
-        return names, ""
-    bare = {theirs: ours.removeprefix(f"{prefix}.") for theirs, ours in names.items()}
-    fit = sum(ours in expected for ours in bare.values())
-    return (bare, f"{prefix}. dropped") if fit else (names, "")
+    """What stands before every name, as where the net is a part of a larger module."""
+    parts = [ours.split(".")[:-1] for ours in names.values()]
+    known = {name.partition(".")[0] for name in expected}
+    outer: list[str] = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1 or level[0] in known:
+            break
+        outer.append(level[0])
+    prefix = "".join(f"{part}." for part in outer)
+    bare = {theirs: ours.removeprefix(prefix) for theirs, ours in names.items()}
+    return (bare, f"{prefix} dropped") if prefix else (names, "")
 
 
 def rename(names: Names, expected: Shapes) -> tuple[Names, str]:
