@@ -50,7 +50,9 @@ def plot_history(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
             axes.plot(epochs, measured, color=VAL, marker=marker, markersize=3, label="validation")
             best = min(range(len(rows)), key=lambda i: measured[i] if column == "loss" else -measured[i])
             text = f"best {measured[best]:.4f}\nepoch {epochs[best]}"
-            axes.plot([epochs[best]], [measured[best]], "o", color=VAL, markersize=8, markerfacecolor="none", label=text)
+            axes.plot(
+                [epochs[best]], [measured[best]], "o", color=VAL, markersize=8, markerfacecolor="none", label=text
+            )
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)

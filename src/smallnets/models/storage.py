@@ -139,5 +139,8 @@ def refuse_surgery(net: Net) -> None:
 
 def describe(net: nn.Module) -> dict[str, str]:
     """Every layer and every entry in words, by path."""
-    layers = {name or "the net": f"{type(layer).__name__}({layer.extra_repr()})" for name, layer in net.named_modules()}
+    layers = {  # a frozen batch norm is saved as what it is when it learns
+        name or "the net": f"{type(layer).__name__.removeprefix('Frozen')}({layer.extra_repr()})"
+        for name, layer in net.named_modules()
+    }
     return layers | {name: str(tuple(value.shape)) for name, value in net.state_dict().items()}

@@ -18,22 +18,22 @@ class FullyConvolutional(nn.Module):
     """Features and a head of convolutions; see ``to_fully_convolutional``.
 
     Attributes:
-        input_size: The natural input, (C, H, W), at which the map of logits is 1x1.
+        input_size: The natural input, (C, H, W), at which the map of logits is 1x1; larger than the model's where the
+            model's own pool enlarges its last map.
         num_classes: Channels of the map of logits.
     """
 
     def __init__(self, model: VGG | AlexNet) -> None:
         super().__init__()
         rule = model._rule  # pyright: ignore[reportPrivateUsage]
-        side = model.input_size[1]
+        pool = int(model.avgpool.output_size)  # type: ignore[arg-type]  # pyright: ignore
+        natural = max(model.input_size[1], smallest_side(rule.windows, pool))  # where the pool enlarges nothing
+        side = natural
         for window in rule.windows:
             side = conv_output_size(side, *window[1:])
-        pool = int(model.avgpool.output_size)  # type: ignore[arg-type]  # pyright: ignore
         if side % pool:
-            advice = f"Take a head whose pool divides {side}."
-            raise OptionError(
-                message("to_fully_convolutional", "a pool with equal windows", f"{side} to {pool}", advice)
-            )
+            got, advice = f"{side} to {pool}", f"Take a head whose pool divides {side}."
+            raise OptionError(message("to_fully_convolutional", "a pool with equal windows", got, advice))
         self.features = copy.deepcopy(model.features)
         self.pool = nn.AvgPool2d(side // pool, stride=1 if pool == 1 else side // pool)
         self.classifier = nn.Sequential()
@@ -41,7 +41,7 @@ class FullyConvolutional(nn.Module):
         for layer in model.classifier:
             self.classifier.append(as_convolution(layer, kernel_size))
             kernel_size = 1 if isinstance(layer, nn.Linear) else kernel_size
-        self.input_size = model.input_size
+        self.input_size = (model.input_size[0], natural, natural)
         self.num_classes = model.num_classes
         self._rule = rule._replace(least=smallest_side(rule.windows, side))
         self.train(model.training)

@@ -40,7 +40,7 @@ def fuse(model: M) -> M:
         assert isinstance(layer, Affine)
         assert isinstance(batch_norm, BatchNorm)
         fold(layer, batch_norm)
-        fused.set_submodule(norm, nn.Identity())
+        fused.set_submodule(norm, nn.Identity().eval())
     return fused
 
 
