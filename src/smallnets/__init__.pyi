@@ -47,4 +47,11 @@ from .surgery import fuse as fuse
 from .surgery import grow as grow
 from .surgery import parameter_groups as parameter_groups
 from .surgery import to_fully_convolutional as to_fully_convolutional
+from .training.evaluate import evaluate as evaluate
+from .training.evaluate import predict as predict
+from .training.fit import fit as fit
+from .training.history import History as History
+from .training.metrics import Metrics as Metrics
+from .training.metrics import Predictions as Predictions
+from .training.options import FitOptions as FitOptions
 from .weights import load_weights as load_weights

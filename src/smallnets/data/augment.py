@@ -4,7 +4,7 @@ N batch, C channels, H W pixels; uint8 in, uint8 out (floats stay floats).
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip")
 class Augmentation(Protocol):
     """A batch and its draws, (draws, N) numbers in [0, 1), to a batch of the same shape."""
 
-    draws: int
+    draws: ClassVar[int]
 
     def __call__(self, images: Tensor, random: Uniforms) -> Tensor: ...
 
@@ -34,7 +34,7 @@ class Crop:
 
     padding: int = 4
     flip: bool = False
-    draws: int = 3
+    draws: ClassVar[int] = 3
 
     def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
         places = torch.from_numpy((random[:2] * (2 * self.padding + 1)).astype(np.int64)).to(images.device)
@@ -55,7 +55,7 @@ class ResizedCropFlip:
 
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    draws: int = 5
+    draws: ClassVar[int] = 5
 
     def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
         height, width = images.shape[2:]
@@ -120,5 +120,3 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], c
     shift = torch.tensor(mean, device=images.device)[:, None, None] * 255
     scale = 1 / (torch.tensor(std, device=images.device)[:, None, None] * 255)
     return images.to(torch.float32, memory_format=layout).sub_(shift).mul_(scale)
-
-

@@ -64,7 +64,9 @@ def is_picture(path: PurePosixPath) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
-def find_pictures(path: Path, split: str, classes: Sequence[str] | None) -> tuple[Archive, list[str], list[int], list[str]]:
+def find_pictures(
+    path: Path, split: str, classes: Sequence[str] | None
+) -> tuple[Archive, list[str], list[int], list[str]]:
     """The files of one split: archive, names, labels, classes.
 
     Raises:
@@ -96,7 +98,9 @@ def find_pictures(path: Path, split: str, classes: Sequence[str] | None) -> tupl
         raise DataError(message("load", layout, got, "Make one sub-folder per class."))
     kept = keep_classes(found, classes)
     number = {name: label for label, name in enumerate(kept)}
-    chosen = [(name, number[pure.parts[1]]) for pure, name in inside if len(pure.parts) >= 3 and pure.parts[1] in number]
+    chosen = [
+        (name, number[pure.parts[1]]) for pure, name in inside if len(pure.parts) >= 3 and pure.parts[1] in number
+    ]
     return archive, [name for name, _ in chosen], [label for _, label in chosen], kept
 
 
@@ -126,8 +130,8 @@ def decode(data: bytes, channels: int, size: tuple[int, int] | None) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as picture:
-                picture = picture.convert("L" if channels == 1 else "RGB")
+            with Image.open(io.BytesIO(data)) as file:
+                picture = file.convert("L" if channels == 1 else "RGB")
                 if size is not None and picture.size != (size[1], size[0]):
                     picture = cover(picture, size)
                 pixels = np.asarray(picture)

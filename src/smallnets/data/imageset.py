@@ -64,8 +64,12 @@ class Labelled(Dataset[tuple[Tensor, int]]):
         check_number("split", "fraction", fraction, 0, below=1)
         chosen = stratified(self.labels.numpy(), fraction, seed)
         if not 0 < chosen.sum() < len(self):
-            raise DataError(message("split", "a fraction that leaves pictures on both sides", f"{fraction} of {len(self)}"))
-        return self._take(torch.from_numpy(np.flatnonzero(~chosen))), self._take(torch.from_numpy(np.flatnonzero(chosen)))
+            raise DataError(
+                message("split", "a fraction that leaves pictures on both sides", f"{fraction} of {len(self)}")
+            )
+        return self._take(torch.from_numpy(np.flatnonzero(~chosen))), self._take(
+            torch.from_numpy(np.flatnonzero(chosen))
+        )
 
 
 @dataclass(frozen=True, eq=False)

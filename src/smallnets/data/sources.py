@@ -64,7 +64,9 @@ def load(
     if isinstance(source, str) and source in NAMES:
         check_choice("load", f"split of {source!r}", split, ("train", "test"))
         if source == "digits":
-            return from_arrays(source, *digits(split, shape or (32, 32)), classes, None, lambda: digits("train", shape or (32, 32))[0])
+            return from_arrays(
+                source, *digits(split, shape or (32, 32)), classes, None, lambda: digits("train", shape or (32, 32))[0]
+            )
         folder = Path(root) if root is not None else Path.home() / ".cache" / "smallnets"
 
         def images_of(part: str) -> tuple[Tensor, Tensor, list[str], list[str]]:
@@ -82,7 +84,7 @@ def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
     both = (size, size) if isinstance(size, int) else tuple(size)
-    if len(both) != 2 or not all(isinstance(side, int) and side > 0 for side in both):
+    if len(both) != 2 or not all(type(side) is int and side > 0 for side in both):
         raise OptionError(message("load", "size to be a side or (h, w) in pixels", repr(size)))
     return both[0], both[1]
 
@@ -92,7 +94,9 @@ def digits(split: str, size: tuple[int, int]) -> tuple[Tensor, Tensor, list[str]
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError(message("load", "scikit-learn for 'digits'", "none", "pip install 'smallnets[data]'.")) from error
+        raise DataError(
+            message("load", "scikit-learn for 'digits'", "none", "pip install 'smallnets[data]'.")
+        ) from error
     found: Any = load_digits()
     images = torch.from_numpy(found.images / 16 * 255).float()[:, None]
     images = F.interpolate(images, size, mode="bilinear").round().to(torch.uint8)
@@ -103,7 +107,7 @@ def digits(split: str, size: tuple[int, int]) -> tuple[Tensor, Tensor, list[str]
 
 
 def torchvision_set(name: str, split: str, root: Path, download: bool) -> tuple[Tensor, Tensor, list[str], list[str]]:
-    """torchvision's own reader of its own files, as tensors."""
+    """Torchvision's own reader of its own files, as tensors."""
     from torchvision import datasets
 
     try:

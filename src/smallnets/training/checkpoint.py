@@ -7,9 +7,9 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -19,7 +19,7 @@ FORMAT = 1
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
-def write_atomically(path: Path, write: Any, keep: Path | None = None) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
     """Call ``write(file)`` on a temporary file beside ``path``, then put it in place; ``keep`` gets the old one.
 
     Whatever happens, ``path`` is the old file or the whole new one.
@@ -39,9 +39,9 @@ def write_atomically(path: Path, write: Any, keep: Path | None = None) -> None:
             try:
                 os.link(path, spare)  # a second name, so that there is no moment without a last checkpoint
             except OSError:
-                os.replace(path, spare)
-            os.replace(spare, keep)
-        os.replace(part, path)
+                path.replace(spare)
+            spare.replace(keep)
+        part.replace(path)
         sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         part.unlink(missing_ok=True)
@@ -68,6 +68,11 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], keep: Path | None = N
     """Save a state dict of tensors, numbers and text."""
     content = {"format": FORMAT, **state}
     write_atomically(path, lambda file: torch.save(content, file), keep)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

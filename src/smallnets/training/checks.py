@@ -73,4 +73,4 @@ def facts(samples: Samples) -> dict[str, Any]:
     found: dict[str, Any] = {"count": samples.count, "classes": list(samples.classes or ()), "source": samples.source}
     if samples.labels is not None:
         found["labels_crc32"] = zlib.crc32(samples.labels.numpy().tobytes())
-    return {**found, "mean": list(mean), "std": list(std)}
+    return {**found, "shape": list(samples.one_shape()), "mean": list(mean), "std": list(std)}

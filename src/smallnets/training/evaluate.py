@@ -57,7 +57,9 @@ def evaluate(
     with preserved(model):
         model.to(place).eval()
         plan = Plan(place, "bf16" if precision == "bf16" else "fp32")
-        return measure(model, samples, batch_size, plan, group=current_group(place), topk=tuple(topk), progress=progress)
+        return measure(
+            model, samples, batch_size, plan, group=current_group(place), topk=tuple(topk), progress=progress
+        )
 
 
 def predict(
@@ -95,7 +97,9 @@ def predict(
     with preserved(model):
         model.to(place).eval()
         plan = Plan(place, "bf16" if precision == "bf16" else "fp32")
-        parts = [F.softmax(logits.float(), dim=1).cpu() for _, logits in forward(model, samples, batch_size, plan, progress)]
+        parts = [
+            F.softmax(logits.float(), dim=1).cpu() for _, logits in forward(model, samples, batch_size, plan, progress)
+        ]
     probabilities = torch.cat(parts)
     ids = samples.ids or tuple(str(row) for row in range(samples.count))
     names = samples.classes or tuple(str(label) for label in range(probabilities.shape[1]))

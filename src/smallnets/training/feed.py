@@ -6,9 +6,9 @@ N batch, C channels, H W pixels.
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -92,9 +92,9 @@ def understand(data: object, who: str, like: Samples | None = None, size: tuple[
     elif isinstance(data, DataLoader):
         if not hasattr(data.dataset, "__len__"):
             raise DataError(message(who, "a DataLoader over a Dataset with a length", type(data.dataset).__name__))
-        found = Samples(data, len(data.dataset))  # type: ignore[arg-type]
+        found = Samples(data, len(cast(Sized, data.dataset)))
     elif isinstance(data, Dataset) and hasattr(data, "__len__"):
-        found = Samples(data, len(data))
+        found = Samples(data, len(cast(Sized, data)))
     else:
         kinds = "an ImageSet, an ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader"
         raise DataError(message(who, kinds, type(data).__name__))
@@ -146,12 +146,12 @@ class Feed:
     augmentation: Augmentation | None = None
     channels_last: bool = False
     workers: int = 0
-    share: Share = Share()
+    share: Share = field(default_factory=Share)
 
     def __len__(self) -> int:
         return len(self.samples.data) if self.samples.is_loader else len(self.batches)
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
         """The batches of an epoch from number ``first`` on, one prepared ahead."""
         if self.samples.is_loader:
             return self._from_loader(epoch, first)
@@ -172,7 +172,9 @@ class Feed:
     def _weight(self, size: int) -> float:
         return 1.0 if self.share.rank < size else 0.0
 
-    def _in_memory(self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]) -> Iterator[Batch]:
+    def _in_memory(
+        self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]
+    ) -> Generator[Batch, None, None]:
         images, labels = data.images.to(self.device), data.labels.to(self.device)
         for index, size in zip(mine, sizes, strict=True):
             rows = index.to(self.device, non_blocking=True)
@@ -180,7 +182,7 @@ class Feed:
             batch = normalise(batch, data.mean, data.std, self.channels_last)
             yield Batch(batch, labels[rows], size, self._weight(size))
 
-    def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Iterator[Batch]:
+    def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
         loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
         for (images, labels), index, size in zip(loader, mine, sizes, strict=True):
             images = images.to(self.device, non_blocking=True)
@@ -192,7 +194,7 @@ class Feed:
                 images = augment(images.float(), self.augmentation, self.seed, epoch, index)
             yield Batch(images, labels.to(self.device), size, self._weight(size))
 
-    def _from_loader(self, epoch: int, first: int) -> Iterator[Batch]:
+    def _from_loader(self, epoch: int, first: int) -> Generator[Batch, None, None]:
         iterator: Iterator[Any] | None = None
         state = torch.Generator().manual_seed(key(self.seed, epoch, 0)).get_state()
         for number in itertools.count():
@@ -228,7 +230,9 @@ def whole_batch(batch: Any) -> Any:
     return batch
 
 
-def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int) -> Iterator[Batch]:
+def in_order(
+    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
+) -> Iterator[Batch]:
     """Batches for measuring: no shuffle, no augmentation."""
     data = samples.data
     if isinstance(data, ImageSet):
@@ -244,7 +248,7 @@ def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch
         yield Batch(images, labels, len(labels))
 
 
-def ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
+def ahead(batches: Iterator[Batch], depth: int = 2) -> Generator[Batch, None, None]:
     """Prepare the next batches in a thread while the caller works on this one."""
     ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()

@@ -13,13 +13,24 @@ from ..errors import OptionError, message, nearest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "lr", "seconds", "images_per_second")
+COLUMNS: tuple[str, ...] = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "lr",
+    "seconds",
+    "images_per_second",
+)
 
 
 @dataclass
 class History:
-    """Rows of a run, one an epoch, each a dict: epoch (from 1), loss, accuracy, val_loss, val_accuracy, lr, seconds,
-    images_per_second. Accuracies are fractions in [0, 1]; the columns of ``val`` are None without validation.
+    """Rows of a run, one an epoch.
+
+    Each is a dict: epoch (from 1), loss, accuracy, val_loss, val_accuracy, lr, seconds, images_per_second. Accuracies
+    are fractions in [0, 1]; the columns of ``val`` are None without validation.
 
     >>> history = History([{"epoch": 1, "loss": 0.5, "accuracy": 0.8}])
     >>> history["accuracy"], history.best["epoch"]
@@ -44,7 +55,9 @@ class History:
         """
         if self.rows and column not in self.rows[0]:
             known = list(self.rows[0])
-            raise OptionError(message("History", f"a column of {', '.join(known)}", repr(column), nearest(column, known)))
+            raise OptionError(
+                message("History", f"a column of {', '.join(known)}", repr(column), nearest(column, known))
+            )
         return [row[column] for row in self.rows]
 
     @property

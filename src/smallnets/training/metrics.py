@@ -102,13 +102,20 @@ def natural(text: str) -> list[Any]:
 
 
 def metrics_from(
-    losses: np.ndarray, hits: np.ndarray, confusion: Tensor, ranks: tuple[int, ...], classes: tuple[str, ...], plan: dict[str, Any]
+    losses: np.ndarray,
+    hits: np.ndarray,
+    confusion: Tensor,
+    ranks: tuple[int, ...],
+    classes: tuple[str, ...],
+    plan: dict[str, Any],
 ) -> Metrics:
     """Metrics out of a row a batch, summed in batch order in float64."""
     n = int(confusion.sum())
     right = confusion.diagonal()
     seen = confusion.sum(dim=1)
-    per_class = {name: (int(r) / int(s) if s else float("nan")) for name, r, s in zip(classes, right, seen, strict=True)}
+    per_class = {
+        name: (int(r) / int(s) if s else float("nan")) for name, r, s in zip(classes, right, seen, strict=True)
+    }
     total = 0.0
     for loss in losses.tolist():  # one after the other: the same sum on any number of processes
         total += loss

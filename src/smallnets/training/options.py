@@ -116,7 +116,8 @@ class FitOptions:
         for name in found:
             if name not in known:
                 raise OptionError(message("FitOptions", "a setting of fit", repr(name), nearest(name, known)))
-        return cls(**{**found, "callbacks": tuple(found.get("callbacks", ()))})
+        settings: dict[str, Any] = {**found, "callbacks": tuple(found.get("callbacks", ()))}
+        return cls(**settings)
 
     def changes(self, stored: Mapping[str, Any]) -> list[str]:
         """What differs from stored settings and matters, in words: ``lr 0.1 -> 0.2``."""
@@ -130,8 +131,8 @@ class FitOptions:
 
 def qualified_name(thing: object) -> str:
     """``module.name`` of something callable, for a record."""
-    kind = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{kind.__module__}.{kind.__qualname__}"  # type: ignore[union-attr]
+    name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    return f"{thing.__module__}.{name}"
 
 
 def parse_mix(text: str) -> tuple[str, float]:

@@ -1,7 +1,7 @@
 """How a net is run: device, precision, memory layout; and leaving everything as it was found."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def choose_device(device: str | torch.device) -> torch.device:
 
 
 @contextlib.contextmanager
-def preserved(model: nn.Module) -> Iterator[None]:
+def preserved(model: nn.Module) -> Generator[None, None, None]:
     """Give the model back on its device, with its train flags and memory layout, and torch's RNG as it was."""
     flags = [(module, module.training) for module in model.modules()]
     places = {name: (tensor.device, is_channels_last(tensor)) for name, tensor in named_tensors(model)}

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
@@ -19,7 +18,9 @@ from .run_folder import RunFolder
 GRID = 40  # pictures in grid.png
 
 
-def write_report(folder: Path, net: Net, test: ImageSet | ImageStream, history: History, **facts: Any) -> dict[str, Any]:
+def write_report(
+    folder: Path, net: Net, test: ImageSet | ImageStream, history: History, **facts: Any
+) -> dict[str, Any]:
     """Measure the test split and write report.json, predictions.csv, confusion.png and grid.png.
 
     Args:
@@ -92,5 +93,3 @@ def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
     net = build(**config)
     net.load_state_dict(found["model"])
     return net.eval(), found["data"]
-
-

@@ -4,7 +4,7 @@ import contextlib
 import importlib.metadata
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ from .run_folder import RunFolder, describe
 from .signals import Stop, deferred_signals
 from .step import all_finite
 from .updates import Updates
+
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @dataclass
@@ -88,14 +91,15 @@ class Run:
             self.progress = progress = Progress(**self.found["progress"])
             self.history.rows = self.found["history"]
             where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
-            self.reporter.say(f"fit: going on from {where} of the run in {self.options.run_dir}")
+            if progress.epoch < self.options.epochs and not progress.stopped:
+                self.reporter.say(f"fit: going on from {where} of the run in {self.options.run_dir}")
         elif self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
 
     def _feed(self) -> Feed:
         options, samples = self.options, self.train
-        normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.model.modules())
+        normed = any(isinstance(module, BATCH_NORMS) for module in self.model.modules())
         batches = plan_batches(samples.count, options.batch_size, least=2 * self.group.world if normed else 1)
         chosen = options.augment
         own = samples.is_loader or not isinstance(chosen, str)
@@ -180,7 +184,9 @@ class Run:
             self._keep_if_best(row)
         if options.schedule == "plateau":
             self.updates.schedule.plateau.after_epoch(row["loss"] if row["val_loss"] is None else row["val_loss"])
-        self.progress = Progress(progress.epoch + 1, step=progress.step, best=progress.best, best_epoch=progress.best_epoch)
+        self.progress = Progress(
+            progress.epoch + 1, step=progress.step, best=progress.best, best_epoch=progress.best_epoch
+        )
         patient = options.patience is None or self.progress.epoch - self.progress.best_epoch < options.patience
         self.reporter.end(row)
         answers = [callback(dict(row)) for callback in options.callbacks]
@@ -252,7 +258,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def deterministic_mode(wanted: bool) -> Iterator[None]:
+def deterministic_mode(wanted: bool) -> Generator[None, None, None]:
     """Torch's deterministic kernels while it lasts."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(wanted or before[0], warn_only=before[1] if before[0] else True)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import RunError, message
-from .checkpoint import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_atomically, write_checkpoint
+from .checkpoint import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_checkpoint, write_text
 from .history import History
 from .options import FitOptions, qualified_name
 
@@ -38,13 +38,15 @@ class RunFolder:
             return None
         if options.resume == "never":
             advice = "Take another folder, or resume='auto' to go on."
-            raise RunError(message("fit", f"an unused run folder with resume='never'", self.path, advice))
+            raise RunError(message("fit", "an unused run folder with resume='never'", self.path, advice))
         check_same_net(found, model, self.path)
         changes = options.changes(found["options"])
         changes += [
             f"training set's {name} {found['data'][name]!r} -> {value!r}"
             for name, value in data.items()
-            if name in found["data"] and name not in ("mean", "std", "source") and found["data"][name] != value
+            if name in found["data"]
+            and name not in ("mean", "std", "source", "labels_crc32")
+            and found["data"][name] != value
         ]
         if changes and options.resume != "changed":
             advice = "Take another folder, or resume='changed' (--resume changed) to go on with the new ones."
@@ -64,10 +66,10 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=2) + "\n"
-        write_atomically(self.path / name, lambda file: file.write(text.encode()))
+        write_text(self.path / name, text)
 
     def write_history(self, history: History) -> None:
-        write_atomically(self.path / "metrics.csv", lambda file: file.write(history.csv_text().encode()))
+        write_text(self.path / "metrics.csv", history.csv_text())
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
@@ -90,6 +92,8 @@ def check_same_net(found: Mapping[str, Any], model: nn.Module, folder: Path) -> 
     got = names[1]
     if names[0] == names[1] and mine["config"] and stored["config"]:
         old, new = stored["config"], mine["config"]
-        got += " with " + ", ".join(f"{key} {old.get(key)!r} -> {new[key]!r}" for key in new if old.get(key) != new[key])
+        got += " with " + ", ".join(
+            f"{key} {old.get(key)!r} -> {new[key]!r}" for key in new if old.get(key) != new[key]
+        )
     advice = "Take another run folder."
     raise RunError(message("fit", f"the net of the run in {folder}, {names[0]}", got, advice))

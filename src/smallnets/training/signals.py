@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -23,7 +23,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def deferred_signals() -> Iterator[Stop]:
+def deferred_signals() -> Generator[Stop, None, None]:
     """Note the first Ctrl-C or SIGTERM instead of dying of it; a second one acts at once.
 
     In a thread that is not the main one, signals are left as they are.
@@ -32,7 +32,7 @@ def deferred_signals() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number

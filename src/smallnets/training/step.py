@@ -87,7 +87,7 @@ class Mixer:
 def cut_box(height: int, width: int, share: float, random: np.random.Generator) -> tuple[int, int, int, int]:
     """A box of (1 - share) of the area around a random centre, cut off at the edges: top, bottom, left, right."""
     side = (1 - share) ** 0.5
-    y, x = random.integers(height), random.integers(width)
+    y, x = int(random.integers(height)), int(random.integers(width))
     down, across = int(height * side) // 2, int(width * side) // 2
     return max(0, y - down), min(height, y + down), max(0, x - across), min(width, x + across)
 

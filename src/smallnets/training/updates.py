@@ -1,7 +1,7 @@
 """One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import torch
@@ -108,7 +108,7 @@ class Updates:
         self.schedule.restore(found["schedule"])
 
     @contextlib.contextmanager
-    def averaged(self) -> Any:
+    def averaged(self) -> Generator[None, None, None]:
         """The averaged weights in the net, where there are any."""
         if self.average is None:
             yield
