@@ -30,6 +30,8 @@ from .models.resnet_imagenet import resnet50 as resnet50
 from .models.resnet_imagenet import resnet101 as resnet101
 from .models.resnet_imagenet import resnet152 as resnet152
 from .models.resnet_layer4 import resnet50_layer4 as resnet50_layer4
+from .models.storage import load as load
+from .models.storage import save as save
 from .models.vgg import VGG as VGG
 from .models.vgg import vgg as vgg
 from .models.vgg import vgg11 as vgg11
@@ -37,6 +39,14 @@ from .models.vgg import vgg13 as vgg13
 from .models.vgg import vgg16 as vgg16
 from .models.vgg import vgg19 as vgg19
 from .models.vgg_config import VGGHead as VGGHead
+from .pyramid import FeaturePyramid as FeaturePyramid
+from .pyramid import feature_pyramid as feature_pyramid
+from .surgery import FullyConvolutional as FullyConvolutional
+from .surgery import freeze as freeze
+from .surgery import fuse as fuse
+from .surgery import grow as grow
+from .surgery import parameter_groups as parameter_groups
+from .surgery import to_fully_convolutional as to_fully_convolutional
 from .training.evaluate import evaluate as evaluate
 from .training.evaluate import predict as predict
 from .training.fit import fit as fit
@@ -44,3 +54,4 @@ from .training.history import History as History
 from .training.metrics import Metrics as Metrics
 from .training.metrics import Predictions as Predictions
 from .training.options import FitOptions as FitOptions
+from .weights import load_weights as load_weights
