@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import check_choice, check_int
 from .base import InputRule, Net, Stage, classifier
-from .blocks import norm_layer
+from .blocks import meta_copier, norm_layer
 from .resnet_blocks import BasicBlock, Bottleneck, Style
 
 Stem = Literal["imagenet", "cifar"]
@@ -62,12 +62,19 @@ class ResNet(Net):
         info: list[Stage] = []
         for plan, dilated in zip(stages, (False, *dilate, *[False] * len(stages)), strict=False):
             blocks: list[nn.Module] = []
+            previous = copy = None
             for step in plan.strides:
                 before = dilation
                 if dilated:
                     dilation, step = dilation * step, 1
-                blocks.append(block(channels, plan.width, step, (before, dilation), style))
-                channels = plan.width * block.expansion
+                shape = (channels, plan.width, step, (before, dilation))
+                if shape == previous and self.conv1.weight.is_meta:
+                    copy = copy or meta_copier(blocks[-1])
+                    blocks.append(copy())
+                else:
+                    blocks.append(block(*shape, style))
+                    copy = None
+                channels, previous = plan.width * block.expansion, shape
                 jump *= step
             self.add_module(plan.name, nn.Sequential(*blocks))
             info.append(Stage(plan.name, channels, jump))
