@@ -51,6 +51,8 @@ from .training.evaluate import evaluate as evaluate
 from .training.evaluate import predict as predict
 from .training.fit import fit as fit
 from .training.history import History as History
+from .training.lr_finder import LRCurve as LRCurve
+from .training.lr_finder import find_lr as find_lr
 from .training.metrics import Metrics as Metrics
 from .training.metrics import Predictions as Predictions
 from .training.options import FitOptions as FitOptions

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ class Run:
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
         self.plan = fixed_plan(options, self.device)
+        self.board = tensorboard_writer(options) if self.group.leads else None
         self.progress = Progress()
         self.history = History(monitor=options.monitor)
         self.best_state: dict[str, Tensor] | None = None
@@ -115,9 +117,7 @@ class Run:
                 loss, _ = make_loss(options)
                 batch = next(iter(self.feed.epoch(0)))
                 steps = options.epochs * len(self.feed)
-                self.plan, said = choose_plan(
-                    self.model, batch.images, batch.labels, loss, options, self.plan, steps
-                )
+                self.plan, said = choose_plan(self.model, batch.images, batch.labels, loss, options, self.plan, steps)
             self.plan = self.group.from_leader(self.plan)
             if said:
                 self.reporter.say(f"fit: {said}")
@@ -215,6 +215,10 @@ class Run:
         )
         patient = options.patience is None or self.progress.epoch - self.progress.best_epoch < options.patience
         self.reporter.end(row)
+        if self.board is not None:
+            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
+                if row[column] is not None:
+                    self.board.add_scalar(column, row[column], row["epoch"])
         answers = [callback(dict(row)) for callback in options.callbacks]
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()
@@ -271,6 +275,8 @@ class Run:
         self.updates.optimizer.zero_grad(set_to_none=True)
         if self.updates.average is not None:
             self.updates.average.swap(self.model)
+        if self.board is not None:
+            self.board.close()
         self.group.wait()
         if self.options.restore_best:
             best = self.folder.best() if self.folder is not None else None
@@ -281,6 +287,21 @@ class Run:
             self.folder.write_history(self.history)
             with contextlib.suppress(ImportError):
                 self.history.plot(self.folder.path / "curves.png")
+
+
+def tensorboard_writer(options: FitOptions) -> Any:
+    """TensorBoard's writer beside the run, if it was asked for.
+
+    Raises:
+        ImportError: When TensorBoard is not installed.
+    """
+    if not options.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
+    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))
 
 
 def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
