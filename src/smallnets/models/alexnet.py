@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 
 from ..errors import check_choice, check_int, check_number, check_widths
+from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, Window, classifier, smallest_side
 from .blocks import dropout_layer, local_response_norm
 from .registry import Recipe, register
@@ -126,6 +127,7 @@ def alexnet(
     hidden: Sequence[int] | None = None,
     dropout: float = 0.5,
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> AlexNet:
     """AlexNet: 61,100,840 parameters at 1000 classes, 60,965,224 as published, 2,472,266 with the CIFAR stem.
 
@@ -140,6 +142,7 @@ def alexnet(
         hidden: Widths of the hidden linear layers; None is (4096, 4096) with the ImageNet stem and none with CIFAR's.
         dropout: Probability before each hidden linear layer.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 63 pixels (67 in 2012, 29 with the CIFAR stem).

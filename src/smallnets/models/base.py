@@ -143,6 +143,7 @@ class Net(nn.Module):
 
     Attributes:
         config: The builder's name and options, JSON-able; ``build(**net.config)`` makes the same net.
+        metadata: What ``save`` kept beside the weights; empty where the net was not loaded from such a file.
         input_size: The natural input, (C, H, W).
         num_features: Length of the vector that the last linear layer takes.
         num_classes: Length of the logits; 0 where the net ends in that vector.
@@ -150,6 +151,7 @@ class Net(nn.Module):
     """
 
     config: dict[str, Any]
+    metadata: dict[str, Any]
     input_size: tuple[int, int, int]
     num_features: int
     num_classes: int

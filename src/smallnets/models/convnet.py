@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..errors import OptionError, check_choice, check_int, check_number, check_widths, message
+from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
 from .blocks import Norm, norm_layer
 from .registry import Recipe, register
@@ -84,6 +85,7 @@ def convnet3(
     input_size: int = 32,
     norm: Norm = "batch",
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> ConvNet3:
     """Three 5x5 convolutions and three linear layers: 469,532 parameters at 10 classes.
 
@@ -97,6 +99,7 @@ def convnet3(
         input_size: Side of the pictures in pixels; every convolution is followed by a halving.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).

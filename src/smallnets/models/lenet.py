@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import OptionError, check_choice, check_int, message
+from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
 from .lenet_codes import digit_codes
 from .registry import Recipe, register
@@ -189,6 +190,7 @@ def lenet5(
     variant: Literal["modern", "1998", "wide"] = "modern",
     input_size: int = 32,
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> LeNet:
     """LeNet-5: 61,706 parameters as tabled today, 60,000 as published, 46,038,242 as the wide cats-and-dogs net.
 
@@ -199,6 +201,7 @@ def lenet5(
             32 maps and one hidden linear layer of 512.
         input_size: Side of the pictures in pixels: 224 in the textbook's "wide", 32 for "1998".
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).

@@ -4,11 +4,13 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from ..errors import OptionError, message, nearest
+from ..weights import Uninitialised, load_weights
 from .base import Net
 
 if TYPE_CHECKING:
@@ -70,7 +72,10 @@ def register(
     smallest: int,
     shared: Callable[..., Net] | None = None,
 ) -> Callable[[Callable[P, N]], Callable[P, N]]:
-    """Put a builder on the list, and let it note in ``net.config`` what rebuilds the net.
+    """Put a builder on the list.
+
+    What every builder does alike is done here: noting in ``net.config`` what rebuilds the net, and ``weights=``, for
+    which the layers are made without memory, so that nothing is initialised only to be overwritten.
 
     Args:
         paper: Who wrote it and when.
@@ -87,6 +92,7 @@ def register(
     def decorate(builder: Callable[P, N]) -> Callable[P, N]:
         name = builder.__name__
         signature = full_signature(builder, shared)
+        make: Callable[..., N] = builder
 
         @functools.wraps(builder)
         def build_and_note(*args: P.args, **kwargs: P.kwargs) -> N:
@@ -95,9 +101,14 @@ def register(
             except TypeError as error:  # says which argument, but not whose
                 raise TypeError(f"{name}() {error}") from None
             bound.apply_defaults()
-            net = builder(*args, **kwargs)
-            options = {key: plain(value) for key, value in bound.arguments.items() if key != "weights"}
+            weights = bound.arguments.pop("weights")
+            with nullcontext() if weights is None else Uninitialised():
+                net = make(*bound.args, **bound.kwargs)
+            options = {key: plain(value) for key, value in bound.arguments.items()}
             net.config = {"name": name, **options, "num_classes": net.num_classes}
+            net.metadata = {}
+            if weights is not None:
+                load_weights(net, weights)
             return net
 
         vars(build_and_note)["__signature__"] = signature

@@ -6,6 +6,7 @@ He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016,
 from typing import TypedDict, Unpack
 
 from ..errors import check_choice
+from ..weights import WeightsLike
 from .blocks import Norm
 from .registry import Recipe, register
 from .resnet import ResNet, check_common, plan_stages
@@ -22,6 +23,7 @@ class CifarResNetOptions(TypedDict, total=False):
     residual: bool
     norm: Norm
     inplace: bool
+    weights: WeightsLike | None
 
 
 def cifar_resnet(
@@ -33,6 +35,7 @@ def cifar_resnet(
     residual: bool = True,
     norm: Norm = "batch",
     inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> ResNet:
     """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps."""
     name = f"resnet{depth}"
@@ -78,7 +81,8 @@ def resnet20(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
         **options: ``shortcut`` is ``"A"`` (zero channels padded, the paper's), ``"B"`` (a projection where the shape
             changes) or ``"C"`` (projections everywhere). ``residual=False`` gives the plain twin, without shortcuts.
             ``norm`` is ``"batch"``, or ``"group"`` with gcd(32, channels) groups. ``inplace`` lets ReLUs and
-            additions overwrite their input; turn off to hang full backward hooks on every module.
+            additions overwrite their input; turn off to hang full backward hooks on every module. ``weights`` is a
+            file or a state dict; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 4x4

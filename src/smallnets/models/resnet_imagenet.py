@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from ..errors import OptionError, check_choice, check_int, message
+from ..weights import WeightsLike
 from .blocks import Norm
 from .registry import Recipe, register
 from .resnet import BlockType, ResNet, Stem, check_common, plan_stages
@@ -36,6 +37,7 @@ class ResNetOptions(TypedDict, total=False):
     dilate: Sequence[bool]
     norm: Norm
     inplace: bool
+    weights: WeightsLike | None
 
 
 def resnet(
@@ -54,6 +56,7 @@ def resnet(
     dilate: Sequence[bool] = (False, False, False),
     norm: Norm = "batch",
     inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> ResNet:
     """The ResNet of a depth in ``LAYERS``, its options checked."""
     name = f"resnet{depth}"
@@ -144,6 +147,7 @@ def resnet18(num_classes: int | None = None, in_channels: int = 3, **options: Un
             ``norm``: ``"batch"``, or ``"group"`` with gcd(32, channels) groups (Wu & He 2018).
             ``inplace``: let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every
             module.
+            ``weights``: a file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 32x32

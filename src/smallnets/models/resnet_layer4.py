@@ -3,6 +3,7 @@
 from torch import nn
 
 from ..errors import check_choice
+from ..weights import WeightsLike
 from .blocks import Norm
 from .registry import Recipe, register
 from .resnet import ResNet, StagePlan, check_common
@@ -46,7 +47,12 @@ LAYER4 = (
     smallest=1,
 )
 def resnet50_layer4(
-    num_classes: int = 10, in_channels: int = 3, *, norm: Norm = "batch", inplace: bool = True
+    num_classes: int = 10,
+    in_channels: int = 3,
+    *,
+    norm: Norm = "batch",
+    inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> ResNet:
     """ResNet-50 without its last stage, strides moved to the stages' ends: 8,898,826 parameters at 10 classes.
 
@@ -55,6 +61,7 @@ def resnet50_layer4(
         in_channels: Channels of the pictures.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 16x16

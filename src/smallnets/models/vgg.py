@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack
 from torch import Tensor, nn
 
 from ..errors import check_choice, check_int
+from ..weights import WeightsLike
 from .base import ANY_SIDE, InputRule, Net, Stage, Window, classifier, largest_side, smallest_side
 from .blocks import Conv2d, dropout_layer, local_response_norm
 from .registry import Recipe, register
@@ -106,6 +107,7 @@ def make_vgg(
     in_channels: int = 3,
     head: object = "imagenet",
     inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> VGG:
     """The net behind every VGG builder, its options checked."""
     layers = read_layers(name, cfg, letters)
@@ -127,6 +129,7 @@ class VGGOptions(TypedDict, total=False):
     in_channels: int
     head: HeadName | VGGHead | Mapping[str, object]
     inplace: bool
+    weights: WeightsLike | None
 
 
 # Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
@@ -150,6 +153,7 @@ def vgg(
     in_channels: int = 3,
     head: HeadName | VGGHead | Mapping[str, object] = "imagenet",
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> VGG:
     """A VGG of any configuration.
 
@@ -163,6 +167,7 @@ def vgg(
         head: ``"imagenet"`` (pool to 7x7, 4096, 4096, dropout), ``"wide"`` (pool to 1x1, 4096, 4096), ``"compact"``
             (1x1, dropout, 512 with batch norm, dropout), ``"linear"`` (1x1, nothing hidden), a ``VGGHead`` or its dict.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 2 to the number of pools.
