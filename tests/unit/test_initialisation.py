@@ -76,6 +76,13 @@ def test_meta_builds_equal_real_ones(name: str) -> None:
     assert len(hooks) == len(set(hooks))
 
 
+def test_builds_with_weights_have_no_tensor_left_on_meta() -> None:
+    """Their parameters are made without memory, but buffers that a file lacks must be real in every block."""
+    state = {path: tensor for path, tensor in sn.resnet20().state_dict().items() if "num_batches" not in path}
+    net = sn.resnet20(weights=state)
+    assert not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers()))
+
+
 def test_meta_build_leaves_the_random_state_alone() -> None:
     before = torch.get_rng_state()
     on_meta("resnet50_layer4")

@@ -72,6 +72,10 @@ def add(branch: Tensor, shortcut: Tensor, inplace: bool) -> Tensor:
 torch.fx.wrap("add")
 
 
+def lies_on_meta(module: nn.Module) -> bool:
+    return all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+
+
 def meta_copier(module: M) -> Callable[[], M]:
     """A function that copies a module on the meta device, several times faster than building it again.
 

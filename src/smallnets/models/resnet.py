@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import check_choice, check_int
 from .base import InputRule, Net, Stage, classifier
-from .blocks import meta_copier, norm_layer
+from .blocks import lies_on_meta, meta_copier, norm_layer
 from .resnet_blocks import BasicBlock, Bottleneck, Style
 
 Stem = Literal["imagenet", "cifar"]
@@ -68,12 +68,11 @@ class ResNet(Net):
                 if dilated:
                     dilation, step = dilation * step, 1
                 shape = (channels, plan.width, step, (before, dilation))
-                if shape == previous and self.conv1.weight.is_meta:
-                    copy = copy or meta_copier(blocks[-1])
+                if shape == previous and copy is not None:
                     blocks.append(copy())
                 else:
                     blocks.append(block(*shape, style))
-                    copy = None
+                    copy = meta_copier(blocks[-1]) if lies_on_meta(blocks[-1]) else None
                 channels, previous = plan.width * block.expansion, shape
                 jump *= step
             self.add_module(plan.name, nn.Sequential(*blocks))
