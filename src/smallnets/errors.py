@@ -1,6 +1,6 @@
 """The library's errors and their one message form: who expected what, what was given, what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -67,6 +67,18 @@ def check_int(who: str, option: str, given: object, least: int = 1) -> None:
     """
     if isinstance(given, bool) or not isinstance(given, int) or given < least:
         raise OptionError(message(who, f"{option} to be an integer of at least {least}", repr(given)))
+
+
+def check_widths(who: str, option: str, given: object) -> None:
+    """Refuse what is not a sequence of integers of at least 1.
+
+    Raises:
+        OptionError: Naming the option and the value.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise OptionError(message(who, f"{option} to be a sequence of widths", repr(given)))
+    for width in given:
+        check_int(who, f"every width in {option}", width)
 
 
 def check_number(who: str, option: str, given: object, least: float, below: float | None = None) -> None:

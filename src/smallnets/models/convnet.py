@@ -3,14 +3,14 @@
 N batch, C channels, H W pixels.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import Tensor, nn
 
-from ..errors import OptionError, check_choice, check_int, check_number, message
+from ..errors import OptionError, check_choice, check_int, check_number, check_widths, message
+from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
+from .blocks import Norm, norm_layer
 from .registry import Recipe, register
 
 
@@ -26,7 +26,7 @@ class ConvNet3(Net):
         hidden: Sequence[int],
         dropout: float,
         input_size: int,
-        norm: str,
+        norm: Norm,
         inplace: bool,
     ) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ConvNet3(Net):
         for depth, out in enumerate(channels, start=1):
             features += [
                 nn.Conv2d(width, out, kernel_size, padding=kernel_size // 2),
-                nn.BatchNorm2d(out) if norm == "batch" else nn.GroupNorm(math.gcd(32, out), out),
+                norm_layer(norm, out),
                 nn.ReLU(inplace),
                 nn.MaxPool2d(2),
             ]
@@ -55,11 +55,11 @@ class ConvNet3(Net):
         self.num_classes = num_classes
         self.input_size = (in_channels, input_size, input_size)
         self.feature_info = tuple(stages)
-        self._rule = InputRule("convnet3", *self.input_size)
+        self._rule = InputRule("convnet3", in_channels, input_size)
         self._classifier = f"classifier.{len(layers)}"
 
     def forward_features(self, x: Tensor) -> Tensor:  # N C H W -> N 128 H/8 W/8
-        return self.features(x)
+        return self.features(self.check(x))
 
     def forward_head(self, x: Tensor) -> Tensor:  # N 128 H/8 W/8 -> N classes
         return self.classifier(x.flatten(1))
@@ -69,6 +69,10 @@ class ConvNet3(Net):
     paper="Three-convolution CIFAR-10 lab classifier",
     year=2020,
     recipe=Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=2e-3, weight_decay=0.01, schedule="onecycle"),
+    parameters=469_532,
+    macs=28_882_300,
+    input_size=(3, 32, 32),
+    smallest=32,
 )
 def convnet3(
     num_classes: int = 10,
@@ -79,8 +83,9 @@ def convnet3(
     hidden: Sequence[int] = (100, 50),
     dropout: float = 0.3,
     input_size: int = 32,
-    norm: Literal["batch", "group"] = "batch",
+    norm: Norm = "batch",
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> ConvNet3:
     """Three 5x5 convolutions and three linear layers: 469,532 parameters at 10 classes.
 
@@ -94,6 +99,7 @@ def convnet3(
         input_size: Side of the pictures in pixels; every convolution is followed by a halving.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).
@@ -112,9 +118,8 @@ def convnet3(
     """
     check_int("convnet3", "num_classes", num_classes, least=0)
     check_int("convnet3", "in_channels", in_channels)
-    for option, widths in (("channels", channels), ("hidden", hidden)):
-        for width in widths:
-            check_int("convnet3", f"every width in {option}", width)
+    check_widths("convnet3", "channels", channels)
+    check_widths("convnet3", "hidden", hidden)
     if not channels:
         raise OptionError(message("convnet3", "at least one width in channels", channels))
     check_int("convnet3", "kernel_size", kernel_size)
@@ -123,4 +128,5 @@ def convnet3(
     check_number("convnet3", "dropout", dropout, 0, below=1)
     check_int("convnet3", "input_size", input_size, least=2 ** len(channels))
     check_choice("convnet3", "norm", norm, ("batch", "group"))
+    check_choice("convnet3", "inplace", inplace, (True, False))
     return ConvNet3(num_classes, in_channels, channels, kernel_size, hidden, dropout, input_size, norm, inplace)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import OptionError, check_choice, check_int, message
+from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
 from .lenet_codes import digit_codes
 from .registry import Recipe, register
@@ -57,11 +58,11 @@ class LeNet(Net):
         self.num_classes = num_classes
         self.input_size = (in_channels, input_size, input_size)
         self.feature_info = (Stage("features.2", width1, 2), Stage("features.5", width2, 4))
-        self._rule = InputRule("lenet5", *self.input_size)
+        self._rule = InputRule("lenet5", in_channels, input_size)
         self._classifier = f"classifier.{len(layers)}"
 
     def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
-        return self.features(x)
+        return self.features(self.check(x))
 
     def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
         return self.classifier(x.flatten(1))
@@ -102,8 +103,8 @@ class SparseConvolution(nn.Module):
         self.three = nn.Conv2d(18, 6, 5, groups=6)
         self.four = nn.Conv2d(36, 9, 5, groups=9)
         self.six = nn.Conv2d(6, 1, 5)
-        self.register_buffer("three_of", torch.tensor(C3_THREE).flatten(), persistent=False)
-        self.register_buffer("four_of", torch.tensor(C3_FOUR).flatten(), persistent=False)
+        self.register_buffer("three_of", torch.tensor(C3_THREE).flatten())
+        self.register_buffer("four_of", torch.tensor(C3_FOUR).flatten())
 
     def forward(self, x: Tensor) -> Tensor:  # N 6 H W -> N 16 H-4 W-4
         maps = (self.three(x[:, self.three_of]), self.four(x[:, self.four_of]), self.six(x))
@@ -147,11 +148,11 @@ class LeNet1998(LeNet):
         self.num_classes = num_classes
         self.input_size = (in_channels, 32, 32)
         self.feature_info = (Stage("s2", 6, 2), Stage("s4", 16, 4))
-        self._rule = InputRule("lenet5", *self.input_size)
+        self._rule = InputRule("lenet5", in_channels, 32)
         self._classifier = "output"
 
     def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
-        x = self.squash(self.s2(self.squash(self.c1(x))))  # N 6 14 14
+        x = self.squash(self.s2(self.squash(self.c1(self.check(x)))))  # N 6 14 14
         return self.squash(self.s4(self.squash(self.c3(x))))
 
     def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
@@ -177,6 +178,10 @@ def check_codes(num_classes: int) -> None:
     paper="LeCun et al. 1998",
     year=1998,
     recipe=Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle"),
+    parameters=61_706,
+    macs=416_520,
+    input_size=(1, 32, 32),
+    smallest=32,
 )
 def lenet5(
     num_classes: int = 10,
@@ -185,6 +190,7 @@ def lenet5(
     variant: Literal["modern", "1998", "wide"] = "modern",
     input_size: int = 32,
     inplace: bool = True,
+    weights: WeightsLike | None = None,
 ) -> LeNet:
     """LeNet-5: 61,706 parameters as tabled today, 60,000 as published, 46,038,242 as the wide cats-and-dogs net.
 
@@ -195,6 +201,7 @@ def lenet5(
             32 maps and one hidden linear layer of 512.
         input_size: Side of the pictures in pixels: 224 in the textbook's "wide", 32 for "1998".
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).
@@ -216,6 +223,7 @@ def lenet5(
     check_int("lenet5", "num_classes", num_classes, least=0)
     check_int("lenet5", "in_channels", in_channels)
     check_int("lenet5", "input_size", input_size, least=16)
+    check_choice("lenet5", "inplace", inplace, (True, False))
     if variant == "1998":
         check_codes(num_classes)
         if input_size != 32:

@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11 or newer and make; everything else they install into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+# The stamps depend on what they were installed from, so a second run installs nothing.
+BASE := .venv/.base
+DEMO := .venv/.demo
+DEV := .venv/.dev
+
+.PHONY: demo test test-all check clean
+
+demo: $(DEMO)
+	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
+
+test: check
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q --doctest-modules src tests -m "not slow"
+
+test-all: check
+	$(BIN)/pytest -n 2 --dist worksteal -q --doctest-modules src tests
+
+check: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+$(BASE):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smallnets needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	touch $@
+
+$(DEMO): pyproject.toml | $(BASE)
+	$(BIN)/python -m pip install --quiet --editable ".[plot,data]"
+	touch $@
+
+$(DEV): pyproject.toml | $(BASE)
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	touch $@ $(DEMO)
+
+clean:
+	rm -rf .venv runs dist

@@ -1,0 +1,313 @@
+"""The command line: list, show, fit, evaluate, predict. Errors are one line on stderr and exit code 2."""
+
+import ast
+import contextlib
+import sys
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from .errors import OptionError, SmallnetsError, message
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The classic convolutional nets: look at them, train them, use them.\n\n"
+    "Start with: smallnets fit lenet5 --data digits --run-dir runs/digits",
+)
+
+Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
+Run = Annotated[Path, typer.Argument(help="The folder that `fit --run-dir` wrote.", metavar="RUN_DIR")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="An option of the net's builder, e.g. stem=cifar; may be repeated."
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="digits, mnist, fashion-mnist, cifar10, cifar100, or an image folder SPLIT/CLASS/IMAGE or a zip of one.",
+    ),
+]
+Root = Annotated[Path | None, typer.Option(help="Folder of torchvision's files for the named sets.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a named set that is not there.")]
+OnError = Annotated[str, typer.Option(help="A broken picture: raise an error, or skip it with a warning.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command; ``main`` looks for --debug itself."""
+
+
+@app.command("list")
+def list_command(pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*") -> None:
+    """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
+    from .models.registry import ENTRIES, list_models
+
+    names = list_models(pattern)
+    if not names:
+        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), "Try '*'."))
+    rows = [("net", "paper", "input", "parameters", "MACs", "smallest")]
+    for found in sorted((ENTRIES[name] for name in names), key=lambda found: (found.year, found.parameters)):
+        size = "x".join(map(str, found.input_size))
+        fixed = "fixed" if found.smallest == found.input_size[1] else str(found.smallest)
+        rows.append((found.name, found.paper, size, f"{found.parameters:,}", f"{found.macs:,}", fixed))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    for row in rows:
+        left = [text.ljust(width) for text, width in zip(row[:3], widths[:3], strict=True)]
+        right = [text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)]
+        typer.echo("  ".join(left + right).rstrip())
+
+
+@app.command()
+def show(
+    net: Net,
+    set_: Set = None,
+    input_: Annotated[str | None, typer.Option("--input", help="C,H,W; the net's natural input by default.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples in the shapes.")] = 1,
+    html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the rows as CSV.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write rows and totals as JSON.")] = None,
+) -> None:
+    """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
+    import torch
+
+    from .models.registry import build
+    from .summary import summarize
+
+    with torch.device("meta"):
+        model = build(net, **parse_settings(set_))
+    size = model.input_size if input_ is None else numbers("--input", input_, 3)
+    summary = summarize(model, size, batch_size=batch_size)
+    typer.echo(str(summary))
+    for path, write in ((html, summary.to_html), (csv, summary.to_csv)):
+        if path is not None:
+            write(path)
+    if json is not None:
+        json.write_text(summary.to_json())
+
+
+@app.command()
+def fit(
+    net: Net,
+    data: Data,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints, metrics, curves and the report.  [runs/NET-DATA]")
+    ] = None,
+    set_: Set = None,
+    epochs: Annotated[int | None, typer.Option(help="In all, also when going on.  [net's own]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples an update.  [net's own]")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw.  [net's own]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.  [net's own]")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="[net's own]")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="constant, cosine, onecycle, plateau, 'step(20, 0.1)'.  [net's own]")
+    ] = None,
+    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.9,
+    warmup_epochs: Annotated[float, typer.Option(help="Epochs of linear warm-up.")] = 0,
+    label_smoothing: Annotated[float, typer.Option(help="Of the cross entropy.")] = 0.0,
+    augment: Annotated[str, typer.Option(help="auto, none, crop, crop-flip, resized-crop-flip.")] = "auto",
+    mix: Annotated[str | None, typer.Option(help="'mixup(0.2)' or 'cutmix(1.0)'.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of averaged weights.")] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
+    accumulate: Annotated[int, typer.Option(help="Batches an update sums over.")] = 1,
+    val: Annotated[str | None, typer.Option(help="Split to validate on; else a tenth of the training split.")] = None,
+    test: Annotated[str, typer.Option(help="Split to test on once, at the end.")] = "test",
+    classes: Annotated[str | None, typer.Option(help="Keep these classes, comma-separated, in this order.")] = None,
+    size: Annotated[str | None, typer.Option(help="Side of the pictures in pixels, or H,W.")] = None,
+    root: Root = None,
+    download: Download = False,
+    on_error: OnError = "raise",
+    monitor: Annotated[str, typer.Option(help="val_accuracy, val_loss, accuracy or loss.")] = "val_accuracy",
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better monitor.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="Report on the last epoch's weights, not the best's.")] = False,
+    resume: Annotated[str, typer.Option(help="auto, never, or changed (go on with other settings).")] = "auto",
+    save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints within an epoch.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Exactly repeatable.")] = False,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that read pictures from disk.")] = 0,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
+) -> None:
+    """Train a net, keep the best epoch on validation data, and test it once at the end.
+
+    Run again, it goes on where it was stopped; Ctrl-C saves first. Options marked [net's own] come from the net's
+    entry in the registry: what trains it well.
+    """
+    given = dict(locals())
+    from .training.experiment import Experiment
+
+    ours = {"net", "data", "set_", "val", "test", "classes", "size", "root", "download", "on_error", "last", "run_dir"}
+    settings = {name: value for name, value in given.items() if name not in ours and value is not None}
+    folder = run_dir or Path("runs") / f"{net}-{Path(data).stem}"
+    settings |= {"restore_best": not last, "run_dir": str(folder)}
+    experiment = Experiment(
+        net,
+        parse_settings(set_),
+        source=data,
+        val=val,
+        test=test,
+        loading={
+            "classes": None if classes is None else [name.strip() for name in classes.split(",")],
+            "size": None if size is None else numbers("--size", size),
+            "root": root,
+            "download": download,
+            "on_error": on_error,
+        },
+        settings=settings,
+    )
+    for line in experiment.run():
+        typer.echo(line)
+
+
+@app.command()
+def evaluate(
+    run_dir: Run,
+    data: Data,
+    split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
+    root: Root = None,
+    download: Download = False,
+    on_error: OnError = "raise",
+    batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
+) -> None:
+    """Measure the best net of a run on a labelled split."""
+    from dataclasses import replace
+
+    from .data import load
+    from .training.evaluate import evaluate as measure
+    from .training.report import open_run
+
+    net, facts = open_run(run_dir)
+    channels, height, width = facts["shape"]
+    pictures = load(
+        data, split, classes=facts["classes"], size=(height, width), root=root, download=download,
+        on_error=on_error, channels=channels,  # type: ignore[arg-type]
+    )  # fmt: skip
+    pictures = replace(pictures, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
+    found = measure(net, pictures, batch_size=batch_size, precision=precision, device=device, progress=True)  # type: ignore[arg-type]
+    typer.echo(f"{found.n:,} pictures: accuracy {found.accuracy:.4f}, loss {found.loss:.4f}")
+    for name, value in found.per_class.items():
+        typer.echo(f"  {name:<20} {value:.4f}")
+    if confusion is not None:
+        found.plot_confusion(confusion)
+
+
+@app.command()
+def predict(
+    run_dir: Run,
+    images: Annotated[Path, typer.Argument(help="A picture, a folder of any depth, or a zip.", metavar="IMAGES")],
+    csv: Annotated[Path | None, typer.Option(help="Write id, class and probabilities here.")] = None,
+    grid: Annotated[Path | None, typer.Option(help="Draw the pictures with their classes here.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
+    precision: Precision = "auto",
+    device: Device = "auto",
+) -> None:
+    """Say what is on pictures that have no labels, with the best net of a run."""
+    from .data.pictures import unlabelled
+    from .training.evaluate import predict as ask
+    from .training.report import open_run
+
+    net, facts = open_run(run_dir)
+    names, shape = tuple(facts["classes"]), tuple(facts["shape"])
+    pictures = unlabelled(images, classes=names, shape=shape, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
+    found = ask(net, pictures, batch_size=batch_size, precision=precision, device=device)  # type: ignore[arg-type]
+    if csv is not None:
+        found.to_csv(csv)
+        typer.echo(f"{len(found):,} predictions in {csv}")
+    else:
+        sure = found.probabilities.max(dim=1).values
+        for name, label, share in zip(found.ids, found.labels, sure, strict=True):
+            typer.echo(f"{name}\t{names[label]}\t{share:.4f}")
+    if grid is not None:
+        found.grid(pictures.images, grid)
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """``["stem=cifar", "num_classes=3"]`` as keywords: Python values where they are, else text.
+
+    >>> parse_settings(["stem=cifar", "num_classes=3", "batch_norm=true"])
+    {'stem': 'cifar', 'num_classes': 3, 'batch_norm': True}
+    """
+    found: dict[str, Any] = {}
+    for text in pairs or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
+        spoken = {"true": True, "false": False, "none": None}
+        if value.lower() in spoken:
+            found[key.strip()] = spoken[value.lower()]
+            continue
+        try:
+            found[key.strip()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key.strip()] = value
+    return found
+
+
+def numbers(option: str, text: str, count: int | None = None) -> tuple[int, ...]:
+    """``"3,32,32"`` as whole numbers.
+
+    Raises:
+        OptionError: When they are not, or not as many.
+    """
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or (count is not None and len(found) != count):
+        wanted = "C,H,W" if count == 3 else "one or two whole numbers"
+        raise OptionError(message(option, wanted, repr(text)))
+    return found
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Generator[None, None, None]:
+    """Our warnings as one line on stderr, without file and line number."""
+
+    def show_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_warning
+        yield
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends the process with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        with plain_warnings():
+            code = app(given, standalone_mode=False)
+    except KeyboardInterrupt:
+        print("smallnets: interrupted; run the same command again to go on", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        # Typer's own errors of usage have a one-line form; ours are written as one.
+        usage = getattr(error, "format_message", None)
+        if "--debug" in given or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
+            raise
+        print(f"smallnets: {usage() if usage else error}", file=sys.stderr)
+        code = 2
+    sys.exit(code)

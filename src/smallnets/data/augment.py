@@ -1,0 +1,122 @@
+"""Augmentation of whole batches on whatever device they are, stateless: from (seed, epoch, sample index).
+
+N batch, C channels, H W pixels; uint8 in, uint8 out (floats stay floats).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import OptionError, check_choice
+from .stateless import Uniforms, uniforms
+
+NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip")
+
+
+class Augmentation(Protocol):
+    """A batch and its draws, (draws, N) numbers in [0, 1), to a batch of the same shape."""
+
+    draws: ClassVar[int]
+
+    def __call__(self, images: Tensor, random: Uniforms) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Shift by up to ``padding`` pixels each way, black beyond the edge; mirror half of them with ``flip``.
+
+    The same pictures as torchvision's ``RandomCrop(size, padding)`` and ``RandomHorizontalFlip()`` make.
+    """
+
+    padding: int = 4
+    flip: bool = False
+    draws: ClassVar[int] = 3
+
+    def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
+        places = torch.from_numpy((random[:2] * (2 * self.padding + 1)).astype(np.int64)).to(images.device)
+        height, width = images.shape[2:]
+        padded = F.pad(images, (self.padding,) * 4)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # N C places places H W, without a copy
+        rows = torch.arange(len(images), device=images.device)
+        cropped = windows[rows, :, places[0], places[1]]
+        return mirror(cropped, random[2]) if self.flip else cropped
+
+
+@dataclass(frozen=True)
+class ResizedCropFlip:
+    """A random part of the picture, scaled to its size bilinearly, and mirrored half of the time.
+
+    The area and proportions are drawn as torchvision's ``RandomResizedCrop`` draws them.
+    """
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    draws: ClassVar[int] = 5
+
+    def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
+        height, width = images.shape[2:]
+        area = self.scale[0] + random[0] * (self.scale[1] - self.scale[0])
+        low, high = np.log(self.ratio)
+        aspect = np.exp(low + random[1] * (high - low))
+        # Shares of the sides; where one would pass the edge it takes the whole side.
+        across = np.minimum(np.sqrt(area * aspect * height / width), 1.0)
+        down = np.minimum(np.sqrt(area / aspect * width / height), 1.0)
+        centre_x, centre_y = (1 - across) * (2 * random[2] - 1), (1 - down) * (2 * random[3] - 1)
+        theta = np.zeros((len(images), 2, 3), dtype=np.float32)
+        theta[:, 0, 0], theta[:, 0, 2] = np.where(random[4] < 0.5, -across, across), centre_x
+        theta[:, 1, 1], theta[:, 1, 2] = down, centre_y
+        grid = F.affine_grid(torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False)
+        parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+        return parts.round_().to(torch.uint8) if images.dtype == torch.uint8 else parts.to(images.dtype)
+
+
+def mirror(images: Tensor, random: np.ndarray) -> Tensor:
+    """Mirror the pictures whose number is below a half."""
+    flipped = torch.from_numpy(random < 0.5).to(images.device)
+    return torch.where(flipped[:, None, None, None], images.flip(3), images)
+
+
+def choose(name: str, source: str, height: int) -> Augmentation | None:
+    """The augmentation of a name; ``"auto"`` goes by the source and the height in pixels.
+
+    Raises:
+        ValueError: When there is no such augmentation.
+    """
+    check_choice("fit", "augment", name, NAMES)
+    if name == "auto":
+        if source in ("digits", "mnist", "fashion-mnist"):
+            name = "crop"
+        else:
+            name = "crop-flip" if height < 64 else "resized-crop-flip"
+    if name == "crop":  # an eighth of the side, as 4 of 32; half of it for handwriting
+        return Crop(padding=max(1, height // 16))
+    if name == "crop-flip":
+        return Crop(padding=max(1, height // 8), flip=True)
+    return ResizedCropFlip() if name == "resized-crop-flip" else None
+
+
+def augment(images: Tensor, augmentation: Augmentation | None, seed: int, epoch: int, index: Tensor) -> Tensor:
+    """Apply an augmentation with the draws that belong to these samples in this epoch."""
+    if augmentation is None:
+        return images
+    return augmentation(images, uniforms(seed, epoch, index, augmentation.draws))
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], channels_last: bool = False) -> Tensor:
+    """uint8 to float: divided by 255, less the mean, over the std; floats are taken as they are.
+
+    Raises:
+        ValueError: When the set has other channels than its mean and std.
+    """
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    if images.dtype != torch.uint8:
+        return images.to(torch.float32).contiguous(memory_format=layout)
+    if len(mean) != images.shape[1]:
+        raise OptionError(f"normalise: expected {images.shape[1]} means, one a channel; got {len(mean)}.")
+    shift = torch.tensor(mean, device=images.device)[:, None, None] * 255
+    scale = 1 / (torch.tensor(std, device=images.device)[:, None, None] * 255)
+    return images.to(torch.float32, memory_format=layout).sub_(shift).mul_(scale)

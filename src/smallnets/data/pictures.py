@@ -1,0 +1,41 @@
+"""Pictures without labels: a file, a folder of any depth, or a zip, for ``predict``."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError, message
+from .files import SUFFIXES, Archive, Decoder, decode_all
+from .imageset import ImageSet
+
+
+def unlabelled(
+    path: str | os.PathLike[str],
+    *,
+    classes: tuple[str, ...],
+    shape: tuple[int, int, int],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> ImageSet:
+    """All pictures under a path, brought to (C, H, W), with the normalisation of the run that will look at them.
+
+    Their labels are all 0 and mean nothing.
+
+    Raises:
+        DataError: When there is no picture, or one is broken: which.
+    """
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise DataError(message("predict", "an existing picture, folder or zip", repr(str(path)), "Check the path."))
+    if place.is_file() and place.suffix.lower() in SUFFIXES:
+        archive, names = Archive(place.parent), [place.name]
+    else:
+        archive = Archive(place)
+        names = archive.names()
+    if not names:
+        raise DataError(message("predict", "pictures", f"none in {place}", f"Known are {', '.join(sorted(SUFFIXES))}."))
+    channels, *size = shape
+    pixels, _ = decode_all(Decoder(archive, names, channels, (size[0], size[1])), "reading", "raise")
+    labels = torch.zeros(len(names), dtype=torch.int64)
+    return ImageSet(labels, classes, tuple(names), mean, std, images=pixels, source=str(path))

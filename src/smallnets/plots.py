@@ -1,0 +1,148 @@
+"""Pictures of runs: curves, confusion matrix, grid of predictions. Needs matplotlib (``smallnets[plot]``)."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAIN, VAL, GOOD, BAD, GREY = "#3b6fb6", "#e07b39", "#2c7a4b", "#c0392b", "#666666"
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """A figure of its own, in inches: no pyplot, no global state.
+
+    Raises:
+        ImportError: Without matplotlib, saying how to get it.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots: expected matplotlib; got none. pip install 'smallnets[plot]'.") from error
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def plot_history(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str] | None = None) -> "Figure":
+    """Loss and accuracy over the epochs, train and validation, side by side."""
+    figure = new_figure(9, 3.6)
+    epochs = [row["epoch"] for row in rows]
+    for place, (column, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy"))):
+        axes: Any = figure.add_subplot(1, 2, place + 1)
+        marker = "o" if len(rows) < 40 else ""
+        axes.plot(epochs, [row[column] for row in rows], color=TRAIN, marker=marker, markersize=3, label="train")
+        if rows and rows[0].get(f"val_{column}") is not None:
+            measured = [row[f"val_{column}"] for row in rows]
+            axes.plot(epochs, measured, color=VAL, marker=marker, markersize=3, label="validation")
+            best = min(range(len(rows)), key=lambda i: measured[i] if column == "loss" else -measured[i])
+            text = f"best {measured[best]:.4f}\nepoch {epochs[best]}"
+            axes.plot(
+                [epochs[best]], [measured[best]], "o", color=VAL, markersize=8, markerfacecolor="none", label=text
+            )
+        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    return save(figure, path)
+
+
+def plot_lr_curve(
+    lrs: Sequence[float], losses: Sequence[float], suggestion: float, path: str | os.PathLike[str] | None = None
+) -> "Figure":
+    """Loss over the learning rate, logarithmic, with the suggested rate."""
+    figure = new_figure(6, 3.6)
+    axes: Any = figure.add_subplot()
+    axes.semilogx(lrs, losses, color=TRAIN)
+    at = min(range(len(lrs)), key=lambda i: abs(lrs[i] - suggestion))
+    axes.plot([suggestion], [losses[at]], "o", color=VAL, label=f"suggestion {suggestion:.2g}")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss, smoothed")
+    axes.set_title("Learning-rate range test", loc="left", fontweight="bold")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return save(figure, path)
+
+
+def plot_confusion(
+    confusion: npt.NDArray[Any],
+    classes: Sequence[str],
+    accuracy: float,
+    path: str | os.PathLike[str] | None = None,
+) -> "Figure":
+    """Counts by true class (rows) and predicted class (columns); colour is the share of the row."""
+    count = len(classes)
+    side = min(12.0, 2.6 + 0.42 * count)
+    figure = new_figure(side + 0.9, side)
+    axes: Any = figure.add_subplot()
+    shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if count <= 20:
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else ("black" if row == column else BAD)
+            text = str(int(confusion[row, column]))
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    if count <= 50:
+        long = max(map(len, classes)) > 3
+        axes.set_xticks(range(count), classes, rotation=45 if long else 0, ha="right" if long else "center", fontsize=8)
+        axes.set_yticks(range(count), classes, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{int(confusion.sum()):,} pictures, accuracy {accuracy:.4f}", loc="left", fontsize=10)
+    figure.colorbar(image, ax=axes, shrink=0.75, label="share of the true class")
+    return save(figure, path)
+
+
+def plot_grid(
+    pictures: Tensor,
+    predicted: Sequence[str],
+    sure: Sequence[float],
+    true: Sequence[str] | None,
+    path: str | os.PathLike[str] | None = None,
+    most: int = 40,
+) -> "Figure":
+    """Pictures with the predicted class and its probability; green when right, red with the true class when wrong."""
+    shown = min(most, len(pictures))
+    columns = max(1, min(8, shown))
+    rows = max(1, math.ceil(shown / columns))
+    figure = new_figure(columns * 1.25, rows * 1.5 + 0.3)
+    for place in range(shown):
+        axes: Any = figure.add_subplot(rows, columns, place + 1)
+        axes.imshow(as_picture(pictures[place]), cmap="gray", interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        right = true is None or true[place] == predicted[place]
+        colour = GREY if true is None else (GOOD if right else BAD)
+        title = f"{predicted[place]}  {sure[place]:.0%}"
+        if true is not None and not right:
+            title += f"\ntrue: {true[place]}"
+        axes.set_title(title, fontsize=7.5, color=colour, pad=3, fontweight="normal" if right else "bold")
+        for spine in axes.spines.values():
+            spine.set_color(colour)
+            spine.set_linewidth(0.8 if right else 2)
+    return save(figure, path)
+
+
+def as_picture(image: Tensor) -> npt.NDArray[Any]:
+    """(C, H, W) of uint8 or any floats as something that can be drawn, (H, W) or (H, W, 3)."""
+    pixels = image.detach().cpu().numpy()
+    if pixels.dtype != np.uint8:
+        low, high = float(pixels.min()), float(pixels.max())
+        pixels = (pixels - low) / (high - low) if high > low else pixels * 0
+    return pixels[0] if pixels.shape[0] != 3 else pixels.transpose(1, 2, 0)

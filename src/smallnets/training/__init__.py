@@ -1,0 +1,1 @@
+"""Training and measuring: fit, evaluate, predict, find_lr."""

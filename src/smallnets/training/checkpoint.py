@@ -1,0 +1,117 @@
+"""Checkpoints that survive a kill: one file, written whole or not at all, its predecessor kept.
+
+A checkpoint is what ``torch.save`` writes: a zip whose entries carry CRC-32 sums, which are verified before it is read.
+"""
+
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from ..errors import RunError, message
+
+FORMAT = 1
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
+    """Call ``write(file)`` on a temporary file beside ``path``, then put it in place; ``keep`` gets the old one.
+
+    Whatever happens, ``path`` is the old file or the whole new one.
+
+    Raises:
+        RunError: When the file cannot be written, a full disk included; what was there before is still there.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            spare = keep.with_name(f".{keep.name}.part")
+            spare.unlink(missing_ok=True)
+            try:
+                os.link(path, spare)  # a second name, so that there is no moment without a last checkpoint
+            except OSError:
+                path.replace(spare)
+            spare.replace(keep)
+        part.replace(path)
+        sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        part.unlink(missing_ok=True)
+        left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
+        text = message("fit", f"to write {path}", str(error).splitlines()[0], f"Free some space; {left}.")
+        raise RunError(text) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any], keep: Path | None = None) -> None:
+    """Save a state dict of tensors, numbers and text."""
+    content = {"format": FORMAT, **state}
+    write_atomically(path, lambda file: torch.save(content, file), keep)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint, verified; never runs code from the file.
+
+    Raises:
+        RunError: When it is torn, foreign or of a newer format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()
+        if torn is not None:
+            raise RunError(message("fit", f"a whole checkpoint in {path}", f"a wrong checksum in {torn}"))
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        if isinstance(error, RunError):
+            raise
+        found = "no such file" if isinstance(error, FileNotFoundError) else "a file that is torn or no checkpoint"
+        raise RunError(message("smallnets", f"a checkpoint in {path}", found)) from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise RunError(message("smallnets", f"a checkpoint of smallnets in {path}", "another file"))
+    if content["format"] > FORMAT:
+        advice = "Upgrade smallnets."
+        raise RunError(message("smallnets", f"checkpoint format {FORMAT} or older", content["format"], advice))
+    return content
+
+
+def read_newest(folder: Path) -> dict[str, Any] | None:
+    """The last checkpoint of a run; with a warning the one before, when the last is damaged; None when there is none.
+
+    Raises:
+        RunError: When all that are there are damaged.
+    """
+    there = [folder / name for name in (LAST, PREVIOUS) if (folder / name).exists()]
+    for place, path in enumerate(there):
+        try:
+            return read_checkpoint(path)
+        except RunError as error:
+            if place == len(there) - 1:
+                raise
+            warnings.warn(f"{error} Going on from {there[place + 1].name}.", stacklevel=3)
+    return None

@@ -1,0 +1,215 @@
+"""``evaluate`` and ``predict``: every sample once, equally weighted, summed in float64 in batch order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from ..data.imageset import check_labels
+from ..errors import OptionError, check_choice, check_int, message
+from .distributed import Group, current_group
+from .feed import Batch, Samples, check_fit, in_order, plan_batches, understand
+from .inference import prepare
+from .metrics import Metrics, Predictions, metrics_from, top_hits
+from .plan import Plan, choose_device, preserved
+from .tta import Views
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def evaluate(
+    model: nn.Module,
+    data: Any,
+    *,
+    tta: Literal["flip", "ten-crop", "dense"] | None = None,
+    scales: Sequence[int] | None = None,
+    topk: Sequence[int] = (1, 5),
+    batch_size: int = 256,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    device: str | torch.device = "auto",
+    progress: bool = False,
+) -> Metrics:
+    """Measure a net on labelled pictures, exactly: every sample counts once, whatever the batch or process.
+
+    Args:
+        model: A net that returns logits; left as it was (train flags, device, RNG).
+        data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
+        tta: Average the probabilities over several views: ``"flip"`` (the picture and its mirror image), ``"ten-crop"``
+            (Krizhevsky et al. 2012), ``"dense"`` (Simonyan & Zisserman 2015: the linear layers as convolutions over
+            the whole picture and its mirror image; VGG and AlexNet). ``plan["plain_accuracy"]`` is the one without.
+        scales: Shorter sides in pixels to bring the pictures to, averaged over, too.
+        topk: Ranks to report; those above the number of classes are left out.
+        batch_size: Samples at a time.
+        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: where there is enough work to gain from it, batch norms are
+            folded and bf16 is taken if it is clearly faster; ``plan`` says so, and how well it agrees with fp32.
+        device: A torch device, or ``"auto"``: CUDA where there is one, else the CPU.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: When an option is not allowed, or net and data do not fit together.
+
+    >>> from smallnets import lenet5
+    >>> from smallnets.data import load
+    >>> evaluate(lenet5(), load("digits", "test")).n
+    359
+    """
+    for rank in topk:
+        check_int("evaluate", "every rank in topk", rank)
+    check_options("evaluate", batch_size, precision)
+    place = choose_device(device)
+    samples = understand(data, "evaluate", size=natural_size(model))
+    check_fit(samples, model, "evaluate")
+    with preserved(model):
+        model.to(place).eval()
+        group = current_group(place)
+        net, plan, facts = prepare(model, samples, batch_size, precision, place, group)
+        common: dict[str, Any] = {"group": group, "topk": tuple(topk), "progress": progress}
+        plain = measure(net, samples, batch_size, plan, **common)
+        if tta is None and scales is None:
+            return replace(plain, plan={**plain.plan, **facts})
+        # The views are made from the net as it came: a folded one is no VGG any more that could be made dense.
+        views = Views(model, tta, scales).eval()
+        found = measure(views, samples, batch_size, plan, **common)
+        facts |= {"tta": tta, "scales": None if scales is None else list(scales), "plain_accuracy": plain.accuracy}
+        return replace(found, plan={**found.plan, **facts})
+
+
+def predict(
+    model: nn.Module,
+    data: Any,
+    *,
+    batch_size: int = 256,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    device: str | torch.device = "auto",
+    progress: bool = False,
+) -> Predictions:
+    """What a net says of each picture, with probabilities.
+
+    Args:
+        model: A net that returns logits; left as it was.
+        data: As for ``evaluate``, or images alone, (N, C, H, W), as a tensor or an array.
+        batch_size: Samples at a time.
+        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``.
+        device: A torch device, or ``"auto"``.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: When an option is not allowed, or net and data do not fit together.
+
+    >>> from smallnets import lenet5
+    >>> predict(lenet5(), torch.zeros(2, 1, 32, 32)).probabilities.shape
+    torch.Size([2, 10])
+    """
+    check_options("predict", batch_size, precision)
+    place = choose_device(device)
+    if isinstance(data, Tensor | np.ndarray):
+        data = (data, np.zeros(len(data), dtype=np.int64))
+    samples = understand(data, "predict", size=natural_size(model))
+    check_fit(samples, model, "predict")
+    with preserved(model):
+        model.to(place).eval()
+        net, plan, _ = prepare(model, samples, batch_size, precision, place)
+        batches = forward(net, samples, batch_size, plan, progress)
+        parts = [F.softmax(logits.float(), dim=1).cpu() for _, logits in batches]
+    probabilities = torch.cat(parts)
+    ids = samples.ids or tuple(str(row) for row in range(samples.count))
+    names = samples.classes or tuple(str(label) for label in range(probabilities.shape[1]))
+    if len(names) != probabilities.shape[1]:
+        names = tuple(str(label) for label in range(probabilities.shape[1]))
+    return Predictions(ids, probabilities.argmax(dim=1), probabilities, names)
+
+
+def check_options(who: str, batch_size: int, precision: str) -> None:
+    check_int(who, "batch_size", batch_size)
+    check_choice(who, "precision", precision, ("auto", "fp32", "bf16"))
+
+
+def natural_size(model: nn.Module) -> tuple[int, int] | None:
+    """(h, w) that the net names as its own, if it does."""
+    size = getattr(model, "input_size", None)
+    return (int(size[1]), int(size[2])) if isinstance(size, tuple) and len(size) == 3 else None
+
+
+def forward(
+    model: nn.Module,
+    samples: Samples,
+    batch_size: int,
+    plan: Plan,
+    progress: bool,
+    batches: list[tuple[int, int]] | None = None,
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Batches in order with their logits, without gradients."""
+    batches = plan_batches(samples.count, batch_size) if batches is None else batches
+    bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
+    with bar, torch.inference_mode(), plan.autocast():
+        for batch in in_order(samples, batches, plan.device, workers=0):
+            yield batch, model(plan.arrange(batch.images))
+            bar.update(len(batch.labels))
+
+
+def measure(
+    model: nn.Module,
+    samples: Samples,
+    batch_size: int,
+    plan: Plan,
+    *,
+    group: Group,
+    topk: tuple[int, ...] = (1,),
+    loss: Loss = F.cross_entropy,
+    progress: bool = False,
+) -> Metrics:
+    """Metrics of a net in eval mode; batches are dealt to the processes whole."""
+    every = plan_batches(samples.count, batch_size)
+    if group.world > 1 and samples.is_loader:
+        advice = "Give the Dataset itself, or an ImageSet."
+        raise OptionError(message("evaluate", "data that can be dealt out", "a DataLoader under torchrun", advice))
+    mine = every[group.rank :: group.world]
+    losses: list[Tensor] = []
+    hits: list[Tensor] = []
+    confusion: Tensor | None = None
+    ranks: tuple[int, ...] = ()
+    for batch, raw in forward(model, samples, batch_size, plan, progress and group.leads, mine):
+        logits = raw.float()
+        if logits.dim() != 2:
+            raise OptionError(message("evaluate", "logits of shape (N, classes)", tuple(logits.shape)))
+        classes = logits.shape[1]
+        if confusion is None or samples.labels is None:
+            check_labels("evaluate", (batch.labels if samples.labels is None else samples.labels).cpu(), classes)
+        if confusion is None:
+            ranks = tuple(rank for rank in topk if rank <= classes)
+            confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
+        losses.append(loss(logits, batch.labels).double() * len(batch.labels))
+        hits.append(top_hits(logits, batch.labels, ranks))
+        confusion += torch.bincount(batch.labels * classes + logits.argmax(dim=1), minlength=classes * classes)
+    return collect(losses, hits, confusion, ranks, samples, plan, group)
+
+
+def collect(
+    losses: list[Tensor],
+    hits: list[Tensor],
+    confusion: Tensor | None,
+    ranks: tuple[int, ...],
+    samples: Samples,
+    plan: Plan,
+    group: Group,
+) -> Metrics:
+    """Bring the processes' rows together in batch order."""
+    rows = torch.stack(losses).cpu().numpy() if losses else np.zeros(0)
+    found = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
+    parts = group.gather((rows, found, None if confusion is None else confusion.cpu(), ranks))
+    ranks = next(part[3] for part in parts if part[2] is not None)
+    batches = sum(len(part[0]) for part in parts)
+    all_losses, all_hits = np.zeros(batches), np.zeros((batches, len(ranks)), dtype=np.int64)
+    for rank, (part, hit, _, _) in enumerate(parts):
+        if len(part):
+            all_losses[rank :: group.world], all_hits[rank :: group.world] = part, hit
+    total = torch.stack([part[2] for part in parts if part[2] is not None]).sum(dim=0)
+    classes = round(len(total) ** 0.5)
+    names = samples.classes if samples.classes is not None and len(samples.classes) == classes else None
+    names = names or tuple(str(label) for label in range(classes))
+    return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_json())

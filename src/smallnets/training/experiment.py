@@ -1,0 +1,130 @@
+"""One whole experiment, as ``smallnets fit`` runs it: data, net, training, and the test split touched once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.imageset import ImageSet, ImageStream
+from ..data.sources import load
+from ..errors import DataError, ShapeError, message
+from ..models.base import Net
+from ..models.registry import build, entry
+from .distributed import current_group
+from .fit import fit
+from .options import FitOptions
+from .report import read_report, write_report
+
+VALIDATION = 0.1  # share of the training split that is held out
+FILES = "last.ckpt best.ckpt metrics.csv config.json curves.png confusion.png grid.png predictions.csv report.json"
+
+Pictures = ImageSet | ImageStream
+
+
+@dataclass
+class Experiment:
+    """What ``smallnets fit`` was asked to do.
+
+    Attributes:
+        name: A net of the zoo.
+        options: Its builder's options; classes and channels come from the data unless given.
+        source: A data set's name or path.
+        val: The split to validate on; None holds out a tenth of the training split.
+        test: The split to test on.
+        loading: Keywords of ``load``.
+        settings: Keywords of ``fit``; the net's recipe fills in what is missing.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    source: str
+    val: str | None
+    test: str
+    loading: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    def run(self) -> Iterator[str]:
+        """Do it; yields the lines of the report."""
+        recipe = vars(entry(self.name).recipe)
+        settings = FitOptions(**{**recipe, **self.settings})
+        with torch.device("meta"):
+            build(self.name, **self.options)  # wrong options come to light before any picture is read
+        train, loading = self._load_for_net()
+        if self.val is None:
+            train, val = train.split(VALIDATION, seed=settings.seed)
+        else:
+            val = load(self.source, self.val, **loading)
+        torch.manual_seed(settings.seed)
+        net = self._build(train)
+        folder = Path(str(settings.run_dir))
+        leads = current_group().leads
+        done = read_report(folder)
+        history = fit(net, train, val, options=settings)
+        if not leads:
+            return
+        if done is not None and done["epochs"] == len(history):
+            yield f"The run in {folder} is complete; this is its report."
+            yield from lines(done, folder)
+            return
+        test = self._load_test(loading)
+        if test is None:
+            yield f"No {self.test!r} split in {self.source}: nothing was tested."
+            return
+        report = write_report(folder, net, test, history, data=self.source, classes=list(train.classes))
+        yield from lines(report, folder)
+
+    def _build(self, train: Pictures) -> Net:
+        known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
+        return build(self.name, **{**known, **self.options})
+
+    def _load_for_net(self) -> tuple[Pictures, dict[str, Any]]:
+        """The training split at a size that the net takes, and the keywords that make other splits alike."""
+        loading = dict(self.loading)
+        train = load(self.source, "train", **loading)
+        if loading["size"] is None and not self._takes(train):
+            with torch.device("meta"):
+                natural = build(self.name, **self.options).input_size
+            loading["size"] = natural[1:]
+            train = load(self.source, "train", **loading)
+        channels, *size = shape_of(train)
+        return train, {**loading, "size": tuple(size), "classes": list(train.classes), "channels": channels}
+
+    def _takes(self, train: Pictures) -> bool:
+        """Whether the net takes the pictures as they are."""
+        if train.shape is None:
+            return False
+        channels, height, width = train.shape
+        try:
+            with torch.device("meta"):
+                net = build(self.name, **{"in_channels": channels, **self.options}).eval()
+                net(torch.empty(2, net.input_size[0], height, width))
+        except ShapeError:
+            return False
+        return True
+
+    def _load_test(self, loading: Mapping[str, Any]) -> Pictures | None:
+        try:
+            return load(self.source, self.test, **loading)
+        except DataError as error:
+            if "expected a folder" in str(error):
+                return None
+            raise
+
+
+def shape_of(pictures: Pictures) -> tuple[int, int, int]:
+    if pictures.shape is None:
+        raise DataError(message("fit", "pictures of one size", "several", "Give --size."))
+    return pictures.shape
+
+
+def lines(report: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """The report in words."""
+    yield ""
+    yield f"test accuracy   {report['test_accuracy']:.4f}  ({report['test_pictures']:,} pictures, looked at once)"
+    yield f"validation      {report['val_accuracy']:.4f}  (best epoch {report['best_epoch']} of {report['epochs']})"
+    yield f"training took   {report['seconds']:.1f} s  ({report['images_per_second']:,.0f} images/s at best)"
+    yield f"parameters      {report['parameters']:,}"
+    there = [name for name in FILES.split() if (folder / name).exists()]
+    yield f"files in {folder}: {', '.join(there)}"

@@ -1,0 +1,306 @@
+"""Batches of anything a user may hand over, in a stateless order, ready on the device.
+
+N batch, C channels, H W pixels.
+"""
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ..data.augment import Augmentation, augment, normalise
+from ..data.imageset import ImageSet, ImageStream, check_labels
+from ..data.sources import channel_stats
+from ..data.stateless import key, order
+from ..errors import DataError, OptionError, message
+
+Stats = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+class Batch(NamedTuple):
+    """What a step needs: pictures (N, C, H, W) float, labels (N,), and how many samples the global batch has."""
+
+    images: Tensor
+    labels: Tensor
+    total: int
+    weight: float = 1.0  # 0 for the stand-in of a process that has no sample of this batch
+
+
+class Share(NamedTuple):
+    """Which process of how many this is."""
+
+    rank: int = 0
+    world: int = 1
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A data argument, understood: where the pictures are and how they are normalised."""
+
+    data: Any
+    count: int
+    classes: tuple[str, ...] | None = None
+    stats: Stats | None = None
+    source: str = ""
+    ids: tuple[str, ...] | None = None
+    labels: Tensor | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        return isinstance(self.data, ImageSet)
+
+    @property
+    def is_loader(self) -> bool:
+        return isinstance(self.data, DataLoader)
+
+    def one_shape(self) -> tuple[int, ...]:
+        """(C, H, W) of the first picture."""
+        if isinstance(self.data, ImageSet):
+            return self.data.shape
+        if isinstance(self.data, DataLoader):
+            return tuple(next(iter(self.data))[0].shape[1:])
+        return tuple(torch.as_tensor(self.data[0][0]).shape)
+
+
+def understand(data: object, who: str, like: Samples | None = None, size: tuple[int, int] | None = None) -> Samples:
+    """Turn any data argument into ``Samples``.
+
+    Args:
+        data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
+        who: The caller, for errors.
+        like: Samples whose normalisation a pair of uint8 tensors takes over.
+        size: (h, w) that a stream of mixed sizes is brought to.
+
+    Raises:
+        ValueError: When it is none of these, or pictures and labels do not fit together.
+    """
+    if isinstance(data, ImageStream) and data.shape is None:
+        if size is None:
+            raise DataError(message(who, "pictures of one size", "several", "Give size= to load()."))
+        data = data.resized(size)
+    if isinstance(data, ImageSet | ImageStream):
+        found = Samples(data, len(data), data.classes, (data.mean, data.std), data.source, data.ids, data.labels)
+    elif isinstance(data, tuple | list) and len(data) == 2:
+        found = from_pair(data, who, like)
+    elif isinstance(data, DataLoader):
+        if not hasattr(data.dataset, "__len__"):
+            raise DataError(message(who, "a DataLoader over a Dataset with a length", type(data.dataset).__name__))
+        found = Samples(data, len(cast(Sized, data.dataset)))
+    elif isinstance(data, Dataset) and hasattr(data, "__len__"):
+        found = Samples(data, len(cast(Sized, data)))
+    else:
+        kinds = "an ImageSet, an ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader"
+        raise DataError(message(who, kinds, type(data).__name__))
+    if found.count == 0:
+        raise DataError(message(who, "at least one sample", "none"))
+    return found
+
+
+def from_pair(pair: Sequence[Any], who: str, like: Samples | None) -> Samples:
+    images, labels = (torch.as_tensor(np.asarray(part) if not isinstance(part, Tensor) else part) for part in pair)
+    if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
+        got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
+        raise DataError(message(who, "images (N, C, H, W) and N whole-numbered labels", got))
+    labels = labels.long()
+    classes = tuple(str(label) for label in range(max(1, int(labels.max()) + 1 if len(labels) else 1)))
+    stats: Stats = ((), ())
+    if images.dtype == torch.uint8:
+        stats = like.stats if like is not None and like.stats is not None else channel_stats(images)
+    elif not images.dtype.is_floating_point:
+        raise DataError(message(who, "images of uint8 or a float type", images.dtype))
+    ids = tuple(str(row) for row in range(len(labels)))
+    data = ImageSet(labels, classes, ids, *stats, images=images, source="tensors")
+    return Samples(data, len(labels), None, stats, "tensors", ids, labels)
+
+
+def plan_batches(count: int, batch_size: int, least: int = 1) -> list[tuple[int, int]]:
+    """Where each batch starts and stops; a last one of fewer than ``least`` samples joins the one before.
+
+    >>> plan_batches(5, 2, least=2)
+    [(0, 2), (2, 5)]
+    """
+    starts = list(range(0, count, batch_size))
+    if len(starts) > 1 and count - starts[-1] < least:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))
+
+
+@dataclass
+class Feed:
+    """Training batches: epoch by epoch, the same whatever came before.
+
+    The order comes from (seed, epoch), the augmentation from (seed, epoch, sample); so any step can be the first.
+    """
+
+    samples: Samples
+    batches: list[tuple[int, int]]
+    device: torch.device
+    seed: int
+    augmentation: Augmentation | None = None
+    channels_last: bool = False
+    workers: int = 0
+    share: Share = field(default_factory=Share)
+
+    def __len__(self) -> int:
+        return len(self.samples.data) if self.samples.is_loader else len(self.batches)
+
+    def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
+        """The batches of an epoch from number ``first`` on, one prepared ahead."""
+        if self.samples.is_loader:
+            return self._from_loader(epoch, first)
+        shuffled = order(self.seed, epoch, self.samples.count)
+        mine = [self._deal(shuffled[start:stop]) for start, stop in self.batches[first:]]
+        sizes = [stop - start for start, stop in self.batches[first:]]
+        if isinstance(self.samples.data, ImageSet):
+            prepared = self._in_memory(self.samples.data, epoch, mine, sizes)
+        else:
+            prepared = self._from_workers(epoch, mine, sizes)
+        return prepared if self.device.type == "cuda" else ahead(prepared)
+
+    def _deal(self, index: Tensor) -> Tensor:
+        """This process's samples of a global batch; a stand-in where there is none."""
+        mine = index[self.share.rank :: self.share.world]
+        return mine if len(mine) else index[:1]
+
+    def _weight(self, size: int) -> float:
+        return 1.0 if self.share.rank < size else 0.0
+
+    def _in_memory(
+        self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]
+    ) -> Generator[Batch, None, None]:
+        images, labels = data.images.to(self.device), data.labels.to(self.device)
+        for index, size in zip(mine, sizes, strict=True):
+            rows = index.to(self.device, non_blocking=True)
+            batch = augment(images[rows], self.augmentation, self.seed, epoch, index)
+            batch = normalise(batch, data.mean, data.std, self.channels_last)
+            yield Batch(batch, labels[rows], size, self._weight(size))
+
+    def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
+        loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
+        for (images, labels), index, size in zip(loader, mine, sizes, strict=True):
+            images = images.to(self.device, non_blocking=True)
+            stats = self.samples.stats
+            if stats is not None:
+                images = augment(images, self.augmentation, self.seed, epoch, index)
+                images = normalise(images, *stats, self.channels_last)
+            else:
+                images = augment(images.float(), self.augmentation, self.seed, epoch, index)
+            yield Batch(images, labels.to(self.device), size, self._weight(size))
+
+    def _from_loader(self, epoch: int, first: int) -> Generator[Batch, None, None]:
+        iterator: Iterator[Any] | None = None
+        state = torch.Generator().manual_seed(key(self.seed, epoch, 0)).get_state()
+        for number in itertools.count():
+            # A DataLoader draws its order, and often its transforms, from the global generator: lend it one of its own.
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(state)
+                iterator = iter(self.samples.data) if iterator is None else iterator
+                batch = next(iterator, None)
+                state = torch.get_rng_state()
+            if batch is None:
+                return
+            if number >= first:
+                images, labels = (torch.as_tensor(part).to(self.device) for part in batch)
+                yield Batch(images.float(), labels, len(labels) * self.share.world)
+
+
+def index_loader(
+    data: Dataset[Any], batches: Sequence[Tensor], workers: int, device: torch.device, seed: int
+) -> DataLoader[Any]:
+    """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``."""
+    return DataLoader(
+        data,
+        batch_sampler=[index.tolist() for index in batches],
+        num_workers=workers,
+        collate_fn=whole_batch if isinstance(data, ImageStream) else None,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def whole_batch(batch: Any) -> Any:
+    """An ImageStream hands over a batch that is whole already."""
+    return batch
+
+
+def in_order(
+    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
+) -> Iterator[Batch]:
+    """Batches for measuring: no shuffle, no augmentation."""
+    data = samples.data
+    if isinstance(data, ImageSet):
+        for start, stop in batches:
+            images = data.images[start:stop].to(device, non_blocking=True)
+            yield Batch(normalise(images, data.mean, data.std), data.labels[start:stop].to(device), stop - start)
+        return
+    rows = [torch.arange(start, stop) for start, stop in batches]
+    loader = data if samples.is_loader else index_loader(data, rows, workers, device, 0)
+    for images, labels in loader:
+        images, labels = torch.as_tensor(images).to(device), torch.as_tensor(labels).to(device)
+        images = normalise(images, *samples.stats) if samples.stats is not None else images.float()
+        yield Batch(images, labels, len(labels))
+
+
+def ahead(batches: Iterator[Batch], depth: int = 2) -> Generator[Batch, None, None]:
+    """Prepare the next batches in a thread while the caller works on this one."""
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                if not put(batch):
+                    return
+            put(None)
+        except BaseException as error:  # handed to the caller, who raises it
+            put(error)
+
+    thread = threading.Thread(target=work, name="smallnets-feed", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def check_fit(samples: Samples, model: torch.nn.Module, who: str) -> int | None:
+    """Refuse pictures that the net cannot take and labels that it has no logit for; the logits' number where known.
+
+    Raises:
+        ValueError: Which of the two, and how to mend it.
+    """
+    net_input: Callable[..., Any] | tuple[int, int, int] | None = getattr(model, "input_size", None)
+    shape = samples.one_shape()
+    if isinstance(net_input, tuple) and len(net_input) == 3 and shape[0] != net_input[0]:
+        colour = {1: "one-channel (grey)", 3: "three-channel (colour)"}
+        got = f"{colour.get(shape[0], f'{shape[0]}-channel')} pictures"
+        advice = f"Build the net with in_channels={shape[0]}"
+        advice += f", or load the pictures with channels={net_input[0]}." if net_input[0] in (1, 3) else "."
+        raise DataError(message(who, f"{net_input[0]}-channel pictures for this net", got, advice))
+    classes: int | None = getattr(model, "num_classes", None)
+    if classes is not None and samples.classes is not None and classes != len(samples.classes):
+        advice = f"Build the net with num_classes={len(samples.classes)}."
+        raise OptionError(message(who, f"{classes} classes, as the net has logits", len(samples.classes), advice))
+    if classes is not None and samples.labels is not None:
+        check_labels(who, samples.labels, classes)
+    return classes

@@ -1,0 +1,123 @@
+"""``fit``: train a net, in one call."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ..errors import OptionError, message
+from .history import History
+from .options import AugmentLike, Callback, FitOptions, LossLike, OptimizerLike, ScheduleLike
+from .plan import preserved
+from .run import Run
+
+
+def fit(
+    model: nn.Module,
+    train: Any,
+    val: Any = None,
+    *,
+    epochs: int = 10,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    optimizer: OptimizerLike = "adamw",
+    momentum: float = 0.9,
+    weight_decay: float = 0.01,
+    schedule: ScheduleLike = "onecycle",
+    warmup_epochs: float = 0,
+    loss: LossLike = "cross-entropy",
+    label_smoothing: float = 0.0,
+    augment: AugmentLike = "auto",
+    mix: str | None = None,
+    ema: float | None = None,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    channels_last: Literal["auto"] | bool = "auto",
+    compile: Literal["auto"] | bool = "auto",
+    monitor: str = "val_accuracy",
+    patience: int | None = None,
+    restore_best: bool = False,
+    run_dir: Any = None,
+    resume: Literal["auto", "never", "changed"] = "auto",
+    save_every: int | None = None,
+    seed: int = 0,
+    deterministic: bool = False,
+    device: str | torch.device = "auto",
+    workers: int = 0,
+    progress: bool = True,
+    tensorboard: bool = False,
+    callbacks: Sequence[Callback] = (),
+    options: FitOptions | None = None,
+) -> History:
+    """Train a net on labelled pictures, in place.
+
+    Args:
+        model: Any net that returns logits (N, classes); its device, train flags and memory format come back as they
+            were, as do torch's RNG and global flags.
+        train: An ImageSet or ImageStream, a pair of tensors or arrays (images (N, C, H, W), labels (N,)), a Dataset
+            of (image, label), or a DataLoader, which is taken as it comes.
+        val: Data of the same kinds to measure after each epoch. Never the test set.
+        epochs: The final total, also when a run is resumed.
+        batch_size: Samples an update sees, over all processes.
+        lr: The highest learning rate.
+        optimizer: ``"sgd"`` (no Nesterov), ``"adam"``, ``"adamw"``, an instance, or a factory of parameters.
+        momentum: Of ``"sgd"``.
+        weight_decay: Decoupled in ``"adamw"``, added to the gradient in the others.
+        schedule: ``"constant"``, ``"cosine"``, ``"onecycle"``, ``"plateau"``, ``"step(epochs, factor)"``, or
+            ``f(step, total_steps)`` that gives a factor of ``lr``.
+        warmup_epochs: Epochs of linear warm-up in front.
+        loss: ``"cross-entropy"``, a module, or a function of (logits, labels) that gives a mean.
+        label_smoothing: Of the cross entropy in training; validation reports it without.
+        augment: ``"auto"`` (by the source: small shifts for handwriting, crop and flip below 64 pixels, resized crop
+            and flip above), ``"none"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"``, or a callable on a batch.
+        mix: ``"mixup(alpha)"`` or ``"cutmix(alpha)"``.
+        ema: Decay of averaged weights, which then are validated, saved as best and returned.
+        clip_norm: Largest norm of the gradient.
+        accumulate: Batches an update sums gradients over.
+        precision: ``"fp32"``, ``"bf16"`` (autocast), or ``"auto"``.
+        channels_last: Memory layout of pictures and kernels.
+        compile: Whether ``torch.compile`` runs the net.
+        monitor: Column whose best epoch is kept: ``val_accuracy``, ``val_loss``, ``accuracy`` or ``loss``.
+        patience: Epochs without a better ``monitor`` after which to stop.
+        restore_best: Leave the best epoch's weights in the net, not the last.
+        run_dir: Folder for ``last.ckpt``, ``best.ckpt``, ``metrics.csv``, ``config.json`` and ``curves.png``.
+        resume: ``"auto"`` goes on with the run in ``run_dir``; ``"changed"`` does so with other settings;
+            ``"never"`` refuses a used folder.
+        save_every: Optimiser steps between checkpoints within an epoch; each epoch's end always saves.
+        seed: Of order, augmentation, dropout and mixing; of the weights only if you seed before building.
+        deterministic: Exactly repeatable: fp32, contiguous, uncompiled, deterministic kernels.
+        device: A torch device, or ``"auto"``: CUDA where there is one.
+        workers: Processes that read a Dataset or ImageStream.
+        progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.
+        tensorboard: Write the history for TensorBoard, too.
+        callbacks: Called with each epoch's row; a true answer stops the run.
+        options: All of the above as one ``FitOptions``, instead of keywords.
+
+    Returns:
+        A row an epoch.
+
+    Raises:
+        ValueError: When a setting is not allowed, or net and data do not go together.
+        RunError: When the loss is no longer a number, or ``run_dir`` holds another run.
+
+    >>> from smallnets import lenet5
+    >>> from smallnets.data import load
+    >>> history = fit(lenet5(), load("digits"), epochs=1, progress=False)
+    >>> history["accuracy"][0] > 0.1
+    True
+    """
+    given = {name: value for name, value in locals().items() if name not in ("model", "train", "val", "options")}
+    given["callbacks"] = tuple(callbacks)
+    given["device"] = str(device)
+    given["run_dir"] = None if run_dir is None else str(run_dir)
+    if options is None:
+        options = FitOptions(**given)
+    else:
+        changed = [name for name, value in given.items() if value != getattr(FitOptions(), name)]
+        if changed:
+            advice = "Put it into the options."
+            raise OptionError(message("fit", "either options= or keywords", f"both ({', '.join(changed)})", advice))
+    with preserved(model):
+        return Run(model, train, val, options).go()

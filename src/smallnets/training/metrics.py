@@ -1,0 +1,132 @@
+"""What measuring gives: ``Metrics`` from ``evaluate``, ``Predictions`` from ``predict``."""
+
+import csv
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.imageset import ImageSet
+from ..errors import DataError, message
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well a net does on a set; accuracies are fractions in [0, 1].
+
+    Attributes:
+        loss: Mean cross entropy a sample, in nats (or the mean of the loss that was given).
+        accuracy: Share of samples whose largest logit is the label's.
+        topk: Share of samples whose label is among the k largest logits, by k.
+        per_class: Accuracy of each class; NaN for one without samples.
+        confusion: (classes, classes) counts; rows are the true class, columns the predicted one.
+        n: Samples measured, each once.
+        plan: How it was computed.
+    """
+
+    loss: float
+    accuracy: float
+    topk: dict[int, float]
+    per_class: dict[str, float]
+    confusion: Tensor
+    n: int
+    plan: dict[str, Any] = field(default_factory=dict)
+
+    def plot_confusion(self, path: str | os.PathLike[str] | None = None) -> "Figure":
+        """Draw the confusion matrix; save it when a path is given."""
+        from ..plots import plot_confusion
+
+        return plot_confusion(self.confusion.numpy(), list(self.per_class), self.accuracy, path)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a net says of each picture.
+
+    Attributes:
+        ids: A name for each picture.
+        labels: (N,) int64, the likeliest class.
+        probabilities: (N, classes) float32, softmax of the logits.
+        classes: Names of the classes.
+    """
+
+    ids: tuple[str, ...]
+    labels: Tensor
+    probabilities: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write id, predicted class and a probability a class, sorted by id, numbers in ids by value."""
+        rows = sorted(range(len(self)), key=lambda row: natural(self.ids[row]))
+        shown = self.probabilities.tolist()
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "predicted", *(f"p_{name}" for name in self.classes)])
+            for row in rows:
+                predicted = self.classes[int(self.labels[row])]
+                writer.writerow([self.ids[row], predicted, *(f"{p:.6f}" for p in shown[row])])
+
+    def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
+        """Draw the first pictures with their predicted class, and the true one where an ImageSet knows it.
+
+        Raises:
+            DataError: When there are fewer pictures than predictions.
+        """
+        from ..plots import plot_grid
+
+        pictures = images.images if isinstance(images, ImageSet) else images
+        if len(pictures) != len(self):
+            raise DataError(message("grid", f"the {len(self)} pictures that were predicted", len(pictures)))
+        true = None
+        if isinstance(images, ImageSet):
+            true = [images.classes[label] for label in images.labels.tolist()]
+        predicted = [self.classes[label] for label in self.labels.tolist()]
+        sure = self.probabilities.max(dim=1).values.tolist() if len(self) else []
+        return plot_grid(pictures, predicted, sure, true, path)
+
+
+def natural(text: str) -> list[Any]:
+    """A sorting key by which ``img2`` comes before ``img10``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)]
+
+
+def metrics_from(
+    losses: np.ndarray,
+    hits: np.ndarray,
+    confusion: Tensor,
+    ranks: tuple[int, ...],
+    classes: tuple[str, ...],
+    plan: dict[str, Any],
+) -> Metrics:
+    """Metrics out of a row a batch, summed in batch order in float64."""
+    n = int(confusion.sum())
+    right = confusion.diagonal()
+    seen = confusion.sum(dim=1)
+    per_class = {
+        name: (int(r) / int(s) if s else float("nan")) for name, r, s in zip(classes, right, seen, strict=True)
+    }
+    total = 0.0
+    for loss in losses.tolist():  # one after the other: the same sum on any number of processes
+        total += loss
+    topk = {rank: int(hits[:, place].sum()) / n for place, rank in enumerate(ranks)}
+    return Metrics(total / n, int(right.sum()) / n, topk, per_class, confusion, n, plan)
+
+
+def top_hits(logits: Tensor, labels: Tensor, ranks: tuple[int, ...]) -> Tensor:
+    """How many labels are among the k largest logits, for each k: (ranks,)."""
+    if not ranks:
+        return torch.zeros(0, dtype=torch.int64, device=logits.device)
+    best = logits.topk(max(ranks), dim=1).indices
+    found = best == labels[:, None]
+    return torch.stack([found[:, :rank].any(dim=1).sum() for rank in ranks])

@@ -1,0 +1,154 @@
+"""Every setting of ``fit`` in one frozen, JSON-able place, checked when it is made."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from ..data import augment as augmentation
+from ..errors import OptionError, check_choice, check_int, check_number, message, nearest
+from .schedules import parse_schedule
+
+OptimizerLike = str | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
+ScheduleLike = str | Callable[[int, int], float]
+LossLike = str | nn.Module | Callable[[Tensor, Tensor], Tensor]
+AugmentLike = str | Callable[[Tensor], Tensor]
+Callback = Callable[[dict[str, Any]], Any]
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+# Settings that change nothing of what is computed, so a run may go on with others.
+FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """The settings of a run; the keywords of ``fit`` by the same names, explained there.
+
+    Raises:
+        ValueError: When a setting is not allowed: which, what was given, what is.
+
+    >>> FitOptions(epochs=3).to_json()["epochs"]
+    3
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 1e-3
+    optimizer: OptimizerLike = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    schedule: ScheduleLike = "onecycle"
+    warmup_epochs: float = 0
+    loss: LossLike = "cross-entropy"
+    label_smoothing: float = 0.0
+    augment: AugmentLike = "auto"
+    mix: str | None = None
+    ema: float | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    channels_last: Literal["auto"] | bool = "auto"
+    compile: Literal["auto"] | bool = "auto"
+    monitor: str = "val_accuracy"
+    patience: int | None = None
+    restore_best: bool = False
+    run_dir: str | None = None
+    resume: Literal["auto", "never", "changed"] = "auto"
+    save_every: int | None = None
+    seed: int = 0
+    deterministic: bool = False
+    device: str = "auto"
+    workers: int = 0
+    progress: bool = True
+    tensorboard: bool = False
+    callbacks: tuple[Callback, ...] = ()
+
+    def __post_init__(self) -> None:
+        who = "fit"
+        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("workers", 0), ("seed", 0)):
+            check_int(who, name, getattr(self, name), least)
+        for name in ("patience", "save_every"):
+            if getattr(self, name) is not None:
+                check_int(who, name, getattr(self, name))
+        check_number(who, "lr", self.lr, 0)
+        check_number(who, "weight_decay", self.weight_decay, 0)
+        check_number(who, "warmup_epochs", self.warmup_epochs, 0, below=self.epochs)
+        for name in ("momentum", "label_smoothing"):
+            check_number(who, name, getattr(self, name), 0, below=1)
+        if self.ema is not None:
+            check_number(who, "ema", self.ema, 0, below=1)
+        if self.clip_norm is not None:
+            check_number(who, "clip_norm", self.clip_norm, 0)
+        check_choice(who, "precision", self.precision, ("auto", "fp32", "bf16"))
+        check_choice(who, "resume", self.resume, ("auto", "never", "changed"))
+        for name in ("channels_last", "compile"):
+            check_choice(who, name, getattr(self, name), ("auto", True, False))
+        monitors = ("val_accuracy", "val_loss", "accuracy", "loss")
+        check_choice(who, "monitor", self.monitor, monitors)
+        if isinstance(self.optimizer, str):
+            check_choice(who, "optimizer", self.optimizer, OPTIMIZERS)
+        if isinstance(self.schedule, str):
+            parse_schedule(self.schedule)
+        if isinstance(self.loss, str):
+            check_choice(who, "loss", self.loss, ("cross-entropy",))
+        if isinstance(self.augment, str):
+            check_choice(who, "augment", self.augment, augmentation.NAMES)
+        if self.mix is not None:
+            parse_mix(self.mix)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON has them: callables by qualified name."""
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.loads(json.dumps(found, default=qualified_name))
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """The settings back from ``to_json``; a name of something callable is refused as one.
+
+        Raises:
+            ValueError: When a setting is unknown or not allowed.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in found:
+            if name not in known:
+                raise OptionError(message("FitOptions", "a setting of fit", repr(name), nearest(name, known)))
+        settings: dict[str, Any] = {**found, "callbacks": tuple(found.get("callbacks", ()))}
+        return cls(**settings)
+
+    def changes(self, stored: Mapping[str, Any]) -> list[str]:
+        """What differs from stored settings and matters, in words: ``lr 0.1 -> 0.2``."""
+        mine = self.to_json()
+        return [
+            f"{name} {stored[name]!r} -> {mine[name]!r}"
+            for name in mine
+            if name not in FREE and name in stored and stored[name] != mine[name]
+        ]
+
+
+def qualified_name(thing: object) -> str:
+    """``module.name`` of something callable, for a record."""
+    name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    return f"{thing.__module__}.{name}"
+
+
+def parse_mix(text: str) -> tuple[str, float]:
+    """``"mixup(0.2)"`` or ``"cutmix(1.0)"`` as name and alpha.
+
+    Raises:
+        ValueError: For any other text.
+
+    >>> parse_mix("mixup(0.2)")
+    ('mixup', 0.2)
+    """
+    name, _, rest = text.partition("(")
+    try:
+        alpha = float(rest.removesuffix(")"))
+    except ValueError:
+        alpha = 0.0
+    if name not in ("mixup", "cutmix") or not rest.endswith(")") or not 0 < alpha < float("inf"):
+        raise OptionError(message("fit", "mix to be 'mixup(alpha)' or 'cutmix(alpha)', alpha above 0", repr(text)))
+    return name, alpha

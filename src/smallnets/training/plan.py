@@ -1,0 +1,96 @@
+"""How a net is run: device, precision, memory layout; and leaving everything as it was found."""
+
+import contextlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import OptionError, message
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The way of running that a run keeps from its first step to its last."""
+
+    device: torch.device
+    precision: str = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+
+    def autocast(self) -> torch.autocast:
+        """bf16 where the plan says so; fp32 also inside a caller's own autocast."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def arrange(self, images: Tensor) -> Tensor:
+        """The batch in the plan's memory layout."""
+        if images.dim() != 4 or not self.channels_last:
+            return images
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def words(self) -> str:
+        """The plan as a person says it.
+
+        >>> Plan(torch.device("cpu"), "bf16", channels_last=True).words()
+        'cpu, bf16, channels_last'
+        """
+        parts = [self.device.type, self.precision]
+        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile
+        return ", ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "device": self.device.type,
+            "precision": self.precision,
+            "channels_last": self.channels_last,
+            "compile": self.compile,
+        }
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """The device asked for; CUDA where there is one for ``"auto"``, else the CPU.
+
+    Raises:
+        ValueError: When it is no device, or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        advice = "Take 'auto' or 'cpu'."
+        raise OptionError(message("fit", "a device of this machine", repr(str(device)), advice)) from error
+    return place
+
+
+@contextlib.contextmanager
+def preserved(model: nn.Module) -> Generator[None, None, None]:
+    """Give the model back on its device, with its train flags and memory layout, and torch's RNG as it was."""
+    flags = [(module, module.training) for module in model.modules()]
+    places = {name: (tensor.device, is_channels_last(tensor)) for name, tensor in named_tensors(model)}
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            for module, training in flags:
+                module.training = training
+            for name, tensor in named_tensors(model):
+                device, channels_last = places.get(name, (tensor.device, is_channels_last(tensor)))
+                if tensor.device != device:
+                    tensor.data = tensor.data.to(device)
+                if is_channels_last(tensor) != channels_last:
+                    layout = torch.channels_last if channels_last else torch.contiguous_format
+                    tensor.data = tensor.data.contiguous(memory_format=layout)
+
+
+def named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*model.named_parameters(), *model.named_buffers()]
+
+
+def is_channels_last(tensor: Tensor) -> bool:
+    """Whether a 4-d tensor lies in memory as channels_last and not as contiguous."""
+    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)

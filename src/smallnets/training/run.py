@@ -1,0 +1,321 @@
+"""A run: epochs of updates over a stateless feed, measured, saved and resumable at any step."""
+
+import contextlib
+import importlib.metadata
+import itertools
+import time
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.augment import choose
+from ..errors import RunError, message
+from .calibrate import choose_plan
+from .checks import check_run, facts, probe
+from .distributed import current_group
+from .evaluate import measure, natural_size
+from .feed import Feed, plan_batches, understand
+from .history import History, score
+from .options import FitOptions
+from .plan import Plan, choose_device
+from .reporter import Reporter
+from .run_folder import RunFolder, describe
+from .signals import Stop, deferred_signals
+from .step import all_finite, make_loss
+from .updates import Updates
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+@dataclass
+class Progress:
+    """Where a run is. With the weights and the optimiser's state, this is all that going on needs."""
+
+    epoch: int = 0  # epochs that are complete
+    batch: int = 0  # batches of the current epoch that are done
+    step: int = 0  # optimiser steps so far
+    loss_sum: float = 0.0  # of this epoch, this process's share
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    best: float | None = None  # the monitored score, small is good
+    best_epoch: int = 0
+    stopped: bool = False  # by patience or a callback
+
+
+class Run:
+    """Everything between ``fit``'s arguments and its history."""
+
+    def __init__(self, model: nn.Module, train: Any, val: Any, options: FitOptions) -> None:
+        self.model, self.options = model, options
+        self.device = choose_device(options.device)
+        self.group = current_group(self.device)
+        size = natural_size(model)
+        self.train = understand(train, "fit", size=size)
+        self.val = None if val is None else understand(val, "fit", like=self.train, size=size)
+        check_run(model, self.train, self.val, options, self.group)
+        self.facts = facts(self.train)
+        self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
+        self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
+        self.plan = fixed_plan(options, self.device)
+        self.board = tensorboard_writer(options) if self.group.leads else None
+        self.progress = Progress()
+        self.history = History(monitor=options.monitor)
+        self.best_state: dict[str, Tensor] | None = None
+
+    def go(self) -> History:
+        """Train until the last epoch, and leave the weights that the options ask for in the model."""
+        options = self.options
+        self.reporter = Reporter(options.epochs, self.train.count, options.progress and self.group.leads)
+        self._prepare()
+        with deferred_signals() as stop, deterministic_mode(options.deterministic):
+            while self.progress.epoch < options.epochs and not self.progress.stopped:
+                with contextlib.closing(self.reporter):
+                    self._epoch(stop)
+        self._finish()
+        return self.history
+
+    def _prepare(self) -> None:
+        """Bring everything onto the device and, when resuming, to where the run was."""
+        self.model.to(self.device)
+        self.feed = self._feed()
+        probe(self.model, self.feed, self.plan)
+        self._choose_plan()
+        if self.plan.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        self.updates = Updates(self.model, self.options, self.plan, self.group, len(self.feed))
+        if self.found is not None:
+            self.updates.restore(self.found)
+            self.progress = progress = Progress(**self.found["progress"])
+            self.history.rows = self.found["history"]
+            where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
+            if progress.epoch < self.options.epochs and not progress.stopped:
+                self.reporter.say(f"fit: going on from {where} of the run in {self.options.run_dir}")
+        elif self.folder is not None and self.group.leads:
+            self.folder.write_json("config.json", self._record())
+        self.updates.parallelise()
+
+    def _choose_plan(self) -> None:
+        """The plan of the run that goes on; else, where it is open, what the leader measures."""
+        options = self.options
+        if self.found is not None:
+            stored = self.found["plan"]
+            fixed = self.plan
+            self.plan = Plan(
+                self.device,
+                stored["precision"] if options.precision == "auto" else fixed.precision,
+                stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
+                stored["compile"] if options.compile == "auto" else fixed.compile,
+            )
+        elif not options.deterministic and "auto" in (options.precision, options.channels_last, options.compile):
+            said = ""
+            if self.group.leads:
+                loss, _ = make_loss(options)
+                batch = next(iter(self.feed.epoch(0)))
+                steps = options.epochs * len(self.feed)
+                self.plan, said = choose_plan(self.model, batch.images, batch.labels, loss, options, self.plan, steps)
+            self.plan = self.group.from_leader(self.plan)
+            if said:
+                self.reporter.say(f"fit: {said}")
+        self.feed.channels_last = self.plan.channels_last
+        self.history.plan = self.plan.to_json()
+
+    def _feed(self) -> Feed:
+        options, samples = self.options, self.train
+        normed = any(isinstance(module, BATCH_NORMS) for module in self.model.modules())
+        batches = plan_batches(samples.count, options.batch_size, least=2 * self.group.world if normed else 1)
+        chosen = options.augment
+        own = samples.is_loader or not isinstance(chosen, str)
+        if own or (chosen == "auto" and samples.stats is None):  # a Dataset's pictures may be anything
+            augmentation = None
+        else:
+            augmentation = choose(str(chosen), samples.source, samples.one_shape()[1])
+        return Feed(
+            samples,
+            batches,
+            self.device,
+            options.seed,
+            augmentation,
+            workers=options.workers,
+            share=self.group.share,
+        )
+
+    def _epoch(self, stop: Stop) -> None:
+        progress, options = self.progress, self.options
+        self.model.train()
+        loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.device)
+        correct = torch.tensor(progress.correct, dtype=torch.int64, device=self.device)
+        before, started = progress.seconds, time.perf_counter()
+        self.reporter.start(progress.epoch, progress.seen)
+        with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch)) as batches:
+            while group := list(itertools.islice(batches, options.accumulate)):
+                bad = self.updates.step(group, progress.step, loss_sum, correct)
+                if bad is not None:
+                    self._diverged(*bad)
+                images = sum(batch.total for batch in group)
+                progress.batch += len(group)
+                progress.step += 1
+                progress.seen += images
+                progress.seconds = before + time.perf_counter() - started
+                self.reporter.step(images, loss_sum, correct, progress.seen)
+                asked = self._asked_to_stop(stop)
+                if asked or (options.save_every and progress.step % options.save_every == 0):
+                    progress.loss_sum, progress.correct = loss_sum.item(), int(correct)
+                    self._save()
+                if asked:
+                    self._leave(stop)
+        self._end_epoch(loss_sum, correct)
+
+    def _asked_to_stop(self, stop: Stop) -> bool:
+        """Whether any process was asked; with several, they agree every few steps."""
+        if self.group.world == 1:
+            return stop.signal is not None
+        if self.progress.step % 10:
+            return False
+        return bool(self.group.sum(torch.tensor(int(stop.signal is not None), device=self.device)))
+
+    def _leave(self, stop: Stop) -> None:
+        self.reporter.close()
+        saved = f"; saved to {self.folder.last}" if self.folder is not None else ""
+        self.reporter.say(f"fit: stopped in epoch {self.progress.epoch + 1}, after step {self.progress.step}{saved}")
+        stop.reraise()
+        raise KeyboardInterrupt  # another process was asked
+
+    def _end_epoch(self, loss_sum: Tensor, correct: Tensor) -> None:
+        progress, options = self.progress, self.options
+        self._check_numbers()
+        sums = self.group.sum(torch.stack([loss_sum, correct.double()]))
+        row: dict[str, Any] = {
+            "epoch": progress.epoch + 1,
+            "loss": sums[0].item() / progress.seen,
+            "accuracy": sums[1].item() / progress.seen,
+            "val_loss": None,
+            "val_accuracy": None,
+            "lr": self.updates.lr,
+        }
+        started = time.perf_counter()
+        with self.updates.averaged():
+            if self.val is not None:
+                self.model.eval()
+                size = max(256, options.batch_size)
+                found = measure(self.model, self.val, size, self.plan, group=self.group, loss=self.updates.val_loss)
+                row["val_loss"], row["val_accuracy"] = found.loss, found.accuracy
+            row["seconds"] = progress.seconds + time.perf_counter() - started
+            row["images_per_second"] = progress.seen / progress.seconds
+            self.history.rows.append(row)
+            self._keep_if_best(row)
+        if options.schedule == "plateau":
+            self.updates.schedule.plateau.after_epoch(row["loss"] if row["val_loss"] is None else row["val_loss"])
+        self.progress = Progress(
+            progress.epoch + 1, step=progress.step, best=progress.best, best_epoch=progress.best_epoch
+        )
+        patient = options.patience is None or self.progress.epoch - self.progress.best_epoch < options.patience
+        self.reporter.end(row)
+        if self.board is not None:
+            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
+                if row[column] is not None:
+                    self.board.add_scalar(column, row[column], row["epoch"])
+        answers = [callback(dict(row)) for callback in options.callbacks]
+        self.progress.stopped = self.group.from_leader(not patient or any(answers))
+        self._save()
+        if self.folder is not None and self.group.leads:
+            self.folder.write_history(self.history)
+
+    def _keep_if_best(self, row: dict[str, Any]) -> None:
+        """Keep the weights when they are the best so far; called with the averaged ones in place."""
+        monitor = self.options.monitor
+        reached = score(row, monitor if row[monitor] is not None else monitor.removeprefix("val_"))
+        if self.progress.best is not None and reached >= self.progress.best:
+            return
+        self.progress.best, self.progress.best_epoch = reached, row["epoch"]
+        if self.folder is not None and self.group.leads:
+            self.folder.save_best({**self._record(), "model": self.model.state_dict(), "row": row})
+        elif self.folder is None and self.options.restore_best:
+            self.best_state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+    def _check_numbers(self) -> None:
+        """Nothing is measured or saved that is not a number."""
+        bad = self.updates.watch.look()
+        if bad is not None:
+            self._diverged(*bad)
+        if not all_finite(self.model):
+            self._diverged(self.progress.step - 1, self.updates.lr)
+
+    def _diverged(self, step: int, lr: float) -> None:
+        good = "there is no earlier checkpoint"
+        if self.folder is not None and self.folder.last.exists():
+            good = f"the last good file is {self.folder.last}"
+        where = f"a loss that is no number in epoch {self.progress.epoch + 1}, step {step + 1}, at lr {lr:.3g}"
+        advice = f"Nothing was saved since; {good}. Take a lower lr, a warm-up or clip_norm."
+        raise RunError(message("fit", "finite numbers", where, advice))
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "net": describe(self.model),
+            "options": self.options.to_json(),
+            "data": self.facts,
+            "plan": self.plan.to_json(),
+            "versions": {name: importlib.metadata.version(name) for name in ("smallnets", "torch")},
+        }
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
+        self._check_numbers()
+        if self.group.leads:
+            state = {"progress": asdict(self.progress), "history": self.history.rows, **self.updates.state()}
+            self.folder.save({**self._record(), **state})
+
+    def _finish(self) -> None:
+        """Averaged or best weights into the model; gradients gone; curves drawn."""
+        self.updates.optimizer.zero_grad(set_to_none=True)
+        if self.updates.average is not None:
+            self.updates.average.swap(self.model)
+        if self.board is not None:
+            self.board.close()
+        self.group.wait()
+        if self.options.restore_best:
+            best = self.folder.best() if self.folder is not None else None
+            state = self.best_state if best is None else best["model"]
+            if state is not None:
+                self.model.load_state_dict(state)
+        if self.folder is not None and self.group.leads:
+            self.folder.write_history(self.history)
+            with contextlib.suppress(ImportError):
+                self.history.plot(self.folder.path / "curves.png")
+
+
+def tensorboard_writer(options: FitOptions) -> Any:
+    """TensorBoard's writer beside the run, if it was asked for.
+
+    Raises:
+        ImportError: When TensorBoard is not installed.
+    """
+    if not options.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
+    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))
+
+
+def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
+    """The plan where nothing is measured: every "auto" is fp32, contiguous, uncompiled."""
+    precision = "fp32" if options.precision == "auto" else options.precision
+    return Plan(device, precision, options.channels_last is True, options.compile is True)
+
+
+@contextlib.contextmanager
+def deterministic_mode(wanted: bool) -> Generator[None, None, None]:
+    """Torch's deterministic kernels while it lasts."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(wanted or before[0], warn_only=before[1] if before[0] else True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

@@ -1,0 +1,99 @@
+"""The folder of a run: checkpoints, metrics, settings; and whether another run may use it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..errors import RunError, message
+from .checkpoint import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_checkpoint, write_text
+from .history import History
+from .options import FitOptions, qualified_name
+
+
+class RunFolder:
+    """A folder that one run writes to and that the same run goes on from."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(message("fit", f"to make the run folder {path}", error.strerror)) from error
+
+    @property
+    def last(self) -> Path:
+        return self.path / LAST
+
+    def resume(self, model: nn.Module, options: FitOptions, data: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The checkpoint to go on from, if there is one and it is this run's.
+
+        Raises:
+            RunError: When the folder holds another net's run, or one with other settings or data; by name.
+        """
+        found = read_newest(self.path)
+        if found is None:
+            return None
+        if options.resume == "never":
+            advice = "Take another folder, or resume='auto' to go on."
+            raise RunError(message("fit", "an unused run folder with resume='never'", self.path, advice))
+        check_same_net(found, model, self.path)
+        changes = options.changes(found["options"])
+        changes += [
+            f"training set's {name} {found['data'][name]!r} -> {value!r}"
+            for name, value in data.items()
+            if name in found["data"]
+            and name not in ("mean", "std", "source", "labels_crc32")
+            and found["data"][name] != value
+        ]
+        if changes and options.resume != "changed":
+            advice = "Take another folder, or resume='changed' (--resume changed) to go on with the new ones."
+            raise RunError(message("fit", f"the settings of the run in {self.path}", "; ".join(changes), advice))
+        return found
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """The last checkpoint; the one before is kept."""
+        write_checkpoint(self.last, state, keep=self.path / PREVIOUS)
+
+    def save_best(self, state: Mapping[str, Any]) -> None:
+        write_checkpoint(self.path / BEST, state)
+
+    def best(self) -> dict[str, Any] | None:
+        path = self.path / BEST
+        return read_checkpoint(path) if path.exists() else None
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=2) + "\n"
+        write_text(self.path / name, text)
+
+    def write_history(self, history: History) -> None:
+        write_text(self.path / "metrics.csv", history.csv_text())
+
+
+def describe(model: nn.Module) -> dict[str, Any]:
+    """What a checkpoint notes of its net: class and, for a net of the zoo, the config that rebuilds it."""
+    return {"class": qualified_name(type(model)), "config": getattr(model, "config", None)}
+
+
+def check_same_net(found: Mapping[str, Any], model: nn.Module, folder: Path) -> None:
+    """Refuse a run of another net.
+
+    Raises:
+        RunError: Naming both.
+    """
+    mine, stored = describe(model), found["net"]
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    same_shapes = shapes == {name: tensor.shape for name, tensor in found["model"].items()}
+    if mine == stored and same_shapes:
+        return
+    names = [(net["config"] or {}).get("name", net["class"]) for net in (stored, mine)]
+    got = names[1]
+    if names[0] == names[1] and mine["config"] and stored["config"]:
+        old, new = stored["config"], mine["config"]
+        got += " with " + ", ".join(
+            f"{key} {old.get(key)!r} -> {new[key]!r}" for key in new if old.get(key) != new[key]
+        )
+    advice = "Take another run folder."
+    raise RunError(message("fit", f"the net of the run in {folder}, {names[0]}", got, advice))

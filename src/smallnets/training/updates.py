@@ -1,0 +1,122 @@
+"""One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
+
+import contextlib
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.stateless import key
+from .distributed import Group
+from .feed import Batch
+from .options import FitOptions
+from .plan import Plan
+from .schedules import Schedule
+from .step import Average, Mixer, Watch, make_loss, make_optimizer
+
+
+class Updates:
+    """A net with its optimiser, schedule and averaged weights, ready to take batches."""
+
+    def __init__(self, model: nn.Module, options: FitOptions, plan: Plan, group: Group, batches: int) -> None:
+        self.model, self.options, self.plan, self.group = model, options, plan, group
+        self.optimizer = make_optimizer(options, model, plan.device)
+        self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
+        self.average = Average(model, options.ema) if options.ema is not None else None
+        self.loss, self.val_loss = make_loss(options)
+        self.mixer = Mixer(options.mix, options.seed)
+        self.watch = Watch(plan.device)
+        steps = -(-batches // options.accumulate)
+        self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
+        self.parallel: nn.Module = model
+
+    def parallelise(self) -> None:
+        """Compile and distribute, as the plan and the group say; after the weights are in place."""
+        if self.plan.compile:
+            self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
+        if self.group.world > 1:
+            self.parallel = nn.parallel.DistributedDataParallel(self.parallel)
+
+    def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
+        """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
+
+        Returns:
+            The first step and rate at which the loss was no number, when one was found.
+        """
+        options, rank = self.options, self.group.rank
+        factor = self.schedule.factor(step)
+        for parameters, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            parameters["lr"] = base * factor
+        total = sum(batch.total for batch in batches)
+        torch.manual_seed(key(options.seed, 3, step, rank))  # dropout, and whatever else the net draws
+        self.optimizer.zero_grad(set_to_none=True)
+        bad = None
+        for number, batch in enumerate(batches):
+            images, labels = batch.images, batch.labels
+            if not isinstance(options.augment, str):
+                images = options.augment(images)
+            images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
+            # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
+            share = batch.weight * len(labels) / total * self.group.world
+            with self._gradients_join(number == len(batches) - 1):
+                # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
+                odd = self.plan.compile and self.group.world == 1 and len(images) != options.batch_size
+                with self.plan.autocast():
+                    logits = (self.model if odd else self.parallel)(images)
+                loss = loss_of(logits.float(), labels)
+                (loss * share).backward()
+            with torch.no_grad():
+                loss_sum += loss.detach().double() * (batch.weight * len(labels))
+                if batch.weight:
+                    correct += (logits.argmax(dim=1) == labels).sum()
+            bad = bad or self.watch.note(step, self.lr, loss)
+        if bad is not None:
+            return bad
+        if options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model)
+        return None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step, of the first group of parameters."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _gradients_join(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """DDP exchanges gradients with the last batch of an update only."""
+        if last or not isinstance(self.parallel, nn.parallel.DistributedDataParallel):
+            return contextlib.nullcontext()
+        return self.parallel.no_sync()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.tensors,
+            "schedule": self.schedule.state(),
+        }
+
+    def restore(self, found: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(found["model"])
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(found["optimizer"])
+        for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(mine)  # the options of this call count, should they have been changed on purpose
+        if self.average is not None and found["average"] is not None:
+            self.average.restore(found["average"])
+        self.schedule.restore(found["schedule"])
+
+    @contextlib.contextmanager
+    def averaged(self) -> Generator[None, None, None]:
+        """The averaged weights in the net, where there are any."""
+        if self.average is None:
+            yield
+            return
+        self.average.swap(self.model)
+        try:
+            yield
+        finally:
+            self.average.swap(self.model)
