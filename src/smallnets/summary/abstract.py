@@ -39,7 +39,7 @@ class Op:
 OPS: dict[Any, Op] = {}
 
 
-class NoData(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class NoData(TorchDispatchMode):
     """Every op runs on the meta device, but for small constants, which keep their values."""
 
     def __init__(self) -> None:

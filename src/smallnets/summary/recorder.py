@@ -226,7 +226,7 @@ class Recorder:
             self.record.failure = Failure(path, type_, module, shapes_in(given), cause)
 
 
-class Ops(NoData):  # type: ignore[no-untyped-call]
+class Ops(NoData):
     """Shows each ATen op to the recorder."""
 
     def __init__(self, recorder: Recorder) -> None:
