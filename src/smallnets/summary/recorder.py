@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .abstract import NoData, NoDevice, Op, undisturbed
 from .calls import (
@@ -119,6 +120,12 @@ class Recorder:
                 module.__dict__["forward"] = own
 
     def container(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if isinstance(module, parametrize.ParametrizationList):  # makes a weight; that is no cost of the picture's
+            opened, self._open = self._open, Open(path, type_name(module), "module", (), ())
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                self._open = opened
         if self._open is not None:
             return forward(*args, **kwargs)
         self.record.modules.setdefault(path, type_name(module))

@@ -7,12 +7,13 @@ import copy
 import functools
 import types
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ShapeError, message
+from ..errors import OptionError, ShapeError, message
 
 # What a copy may share: values that nobody can change.
 SHARED = frozenset(
@@ -51,18 +52,24 @@ class Replica:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        check_module(model)
         model = unwrap(model)
         check_supported(model)
         self.type = type(model).__name__
         self._memo: dict[int, Any] = {}
         with torch.inference_mode(False):  # whose tensors show ops that are not taken apart
             self.module: nn.Module = self._module(model)
-        self.module.eval()
+        self.train(False)
         del self._memo
         parameters = list(self.module.parameters())
         self.counts = {id(parameter): parameter.numel() for parameter in parameters}
         floating = (parameter.dtype for parameter in parameters if parameter.is_floating_point())
         self.dtype = next(floating, torch.get_default_dtype())
+
+    def train(self, mode: bool) -> None:
+        """Set training mode or eval mode; an exported module knows no other than the one that it has."""
+        with suppress(NotImplementedError):
+            self.module.train(mode)
 
     def _copy(self, value: Any) -> Any:
         if type(value) in SHARED:
@@ -125,6 +132,12 @@ class Replica:
         # nn.Module.__setattr__ would sort the values into its own dicts again.
         twin.__dict__.update(state)
         return twin
+
+
+def check_module(model: object) -> None:
+    """Refuse what is no module."""
+    if not isinstance(model, nn.Module):
+        raise OptionError(message("summarize", "a torch.nn.Module", type(model).__name__))
 
 
 def unwrap(model: nn.Module) -> nn.Module:
