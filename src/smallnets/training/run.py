@@ -72,7 +72,7 @@ class Run:
         options = self.options
         self.reporter = Reporter(options.epochs, self.train.count, options.progress and self.group.leads)
         self._prepare()
-        with deferred_signals() as stop, deterministic_mode(options.deterministic):
+        with deferred_signals() as stop, deterministic_mode(options.deterministic), self.group.one_message():
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.reporter):
                     self._epoch(stop)
@@ -81,6 +81,8 @@ class Run:
 
     def _prepare(self) -> None:
         """Bring everything onto the device and, when resuming, to where the run was."""
+        if self.folder is not None and self.group.leads:
+            self.folder.sweep()
         self.model.to(self.device)
         self.feed = self._feed()
         probe(self.model, self.feed, self.plan)
