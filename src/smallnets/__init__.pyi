@@ -41,6 +41,12 @@ from .models.vgg import vgg19 as vgg19
 from .models.vgg_config import VGGHead as VGGHead
 from .pyramid import FeaturePyramid as FeaturePyramid
 from .pyramid import feature_pyramid as feature_pyramid
+from .summary.receptive import ReceptiveField as ReceptiveField
+from .summary.receptive import receptive_field as receptive_field
+from .summary.search import min_input_size as min_input_size
+from .summary.shortcuts import check_shortcuts as check_shortcuts
+from .summary.summarize import summarize as summarize
+from .summary.table import Summary as Summary
 from .surgery import FullyConvolutional as FullyConvolutional
 from .surgery import freeze as freeze
 from .surgery import fuse as fuse
