@@ -4,8 +4,8 @@
     python benchmarks/train.py --data cifar10-jpeg.zip --accuracy      # equal epochs, 3 seeds: accuracy.json
 
 Every way of training is a process of its own. ``textbook`` is the loop of the tutorials: an image folder, PIL
-transforms, a DataLoader with two workers, fp32, ``loss.item()`` at each step. skorch, Lightning and Keras (on torch) get
-the same DataLoader; ``lightning-bf16`` its bf16-mixed precision. ``fit-fp32`` is ours at their precision, ``fit`` ours
+transforms, a DataLoader with two workers, fp32, ``loss.item()`` at each step. skorch, Lightning and Keras (on torch)
+get the same DataLoader; ``lightning-bf16`` its bf16-mixed precision. ``fit-fp32`` is ours at their precision, ``fit`` ours
 as it comes. Speeds are images a second over whole steps after the first ones, which set things up.
 
 Needs: pip install skorch lightning keras
