@@ -15,7 +15,6 @@ from ..models.vgg import VGG
 from ..surgery import to_fully_convolutional
 
 NAMES = (None, "flip", "ten-crop", "dense")
-ENLARGE = 8 / 7  # 256 / 224: how much larger than its crop a picture is in the papers
 
 
 class Views(nn.Module):
@@ -78,9 +77,9 @@ def rescale(x: Tensor, side: int) -> Tensor:
 
 
 def ten_crops(x: Tensor, side: int) -> Iterator[Tensor]:
-    """Four corners and the centre, and their mirror images; from a picture 8/7 as large as the crops, if it is not."""
+    """Four corners and the centre, and their mirror images, of a picture that is first made larger, if need be."""
     if min(x.shape[2:]) <= side:
-        x = rescale(x, round(side * ENLARGE))
+        x = rescale(x, side + 2 * round(side / 14))  # 256 for crops of 224, as in the papers
     height, width = x.shape[2:]
     bottom, right = height - side, width - side
     for top, left in ((0, 0), (0, right), (bottom, 0), (bottom, right), (round(bottom / 2), round(right / 2))):
