@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import WeightsError, message
+from .parallel import ParallelFile
 
 # What training scripts put beside the weights and what only holds values: arguments, and a best accuracy from numpy.
 NUMPY_SCALAR = np.float64(0).__reduce__()[0]
@@ -30,7 +31,11 @@ def read_pickle(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is refused below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:
+                zipped = file.read(2) == b"PK"  # older files are a plain pickle, which makes many small reads
+            source: Any = ParallelFile(path) if zipped else path.open("rb")
+            with source:
+                return torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # a file from outside can fail in any way that a parser can
         raise refused(path, str(error)) from None
 
