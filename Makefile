@@ -5,7 +5,6 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEMO := .venv/.demo
 DEV := .venv/.dev
-export PYTHONWARNINGS ?= default
 
 .PHONY: demo test test-all check clean
 

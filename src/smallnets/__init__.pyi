@@ -41,6 +41,12 @@ from .models.vgg import vgg19 as vgg19
 from .models.vgg_config import VGGHead as VGGHead
 from .pyramid import FeaturePyramid as FeaturePyramid
 from .pyramid import feature_pyramid as feature_pyramid
+from .summary.receptive import ReceptiveField as ReceptiveField
+from .summary.receptive import receptive_field as receptive_field
+from .summary.search import min_input_size as min_input_size
+from .summary.shortcuts import check_shortcuts as check_shortcuts
+from .summary.summarize import summarize as summarize
+from .summary.table import Summary as Summary
 from .surgery import FullyConvolutional as FullyConvolutional
 from .surgery import freeze as freeze
 from .surgery import fuse as fuse
@@ -51,6 +57,8 @@ from .training.evaluate import evaluate as evaluate
 from .training.evaluate import predict as predict
 from .training.fit import fit as fit
 from .training.history import History as History
+from .training.lr_finder import LRCurve as LRCurve
+from .training.lr_finder import find_lr as find_lr
 from .training.metrics import Metrics as Metrics
 from .training.metrics import Predictions as Predictions
 from .training.options import FitOptions as FitOptions

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from .errors import OptionError, SmallnetsError, message
+from .errors import OptionError, ShapeError, SmallnetsError, message
 
 app = typer.Typer(
     add_completion=False,
@@ -91,6 +91,8 @@ def show(
     size = model.input_size if input_ is None else numbers("--input", input_, 3)
     summary = summarize(model, size, batch_size=batch_size)
     typer.echo(str(summary))
+    if summary.failure is not None:
+        raise ShapeError(summary.failure)
     for path, write in ((html, summary.to_html), (csv, summary.to_csv)):
         if path is not None:
             write(path)

@@ -62,6 +62,24 @@ def plot_history(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
     return save(figure, path)
 
 
+def plot_lr_curve(
+    lrs: Sequence[float], losses: Sequence[float], suggestion: float, path: str | os.PathLike[str] | None = None
+) -> "Figure":
+    """Loss over the learning rate, logarithmic, with the suggested rate."""
+    figure = new_figure(6, 3.6)
+    axes: Any = figure.add_subplot()
+    axes.semilogx(lrs, losses, color=TRAIN)
+    at = min(range(len(lrs)), key=lambda i: abs(lrs[i] - suggestion))
+    axes.plot([suggestion], [losses[at]], "o", color=VAL, label=f"suggestion {suggestion:.2g}")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss, smoothed")
+    axes.set_title("Learning-rate range test", loc="left", fontweight="bold")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return save(figure, path)
+
+
 def plot_confusion(
     confusion: npt.NDArray[Any],
     classes: Sequence[str],

@@ -160,7 +160,7 @@ def look(archive: Archive, names: Sequence[str]) -> tuple[int, tuple[int, int] |
             with Image.open(io.BytesIO(archive.read(name))) as picture:
                 sizes.add((picture.height, picture.width))
                 grey = grey and picture.mode in ("1", "L", "I;16")
-        except OSError:
+        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile):
             continue  # reported when it is decoded
     return (1 if grey and sizes else 3), (next(iter(sizes)) if len(sizes) == 1 else None)
 

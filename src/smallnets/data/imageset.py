@@ -18,7 +18,7 @@ from .files import Broken, Decoder
 Index = slice | Sequence[int] | Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Labelled(Dataset[tuple[Tensor, int]]):
     """What both kinds of set share: labels, classes, ids, normalisation, choosing and splitting."""
 
@@ -36,6 +36,11 @@ class Labelled(Dataset[tuple[Tensor, int]]):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        kind, shape = type(self).__name__, getattr(self, "shape", None)
+        size = "x".join(map(str, shape)) if shape is not None else "mixed sizes"
+        return f"{kind}({self.source!r}, {len(self)} pictures, {size}, {len(self.classes)} classes)"
 
     def _take(self, index: Tensor) -> Self:
         raise NotImplementedError
@@ -72,7 +77,7 @@ class Labelled(Dataset[tuple[Tensor, int]]):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet(Labelled):
     """Labelled pictures in memory.
 
@@ -112,7 +117,7 @@ class ImageSet(Labelled):
         return self.images[index]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageStream(Labelled):
     """The same face for a set that stays on disk: no ``images``; ``fit`` reads it through worker processes.
 

@@ -167,7 +167,7 @@ def from_files(
 
     def stats_from_training(pixels: Tensor | None) -> Stats:
         """This split's numbers if it is the one to train on; else those of the training split."""
-        if key not in _stats_of:
+        if key not in _stats_of or split == "train":
             if split == "train" or not has_split(path, "train"):
                 _stats_of[key] = channel_stats(sample(decoder) if pixels is None else pixels)
             else:
@@ -179,12 +179,13 @@ def from_files(
         try:
             pixels, good = decode_all(decoder, f"reading {split}", on_error)
         except MixedSizes:
-            pass
+            shape = size
         else:
             ids = tuple(names[i] for i in good)
             chosen = torch.tensor([labels[i] for i in good])
             mean, std = stats_from_training(pixels)
             return ImageSet(chosen, tuple(kept), ids, mean, std, images=pixels, source=str(path))
+    decoder = Decoder(archive, names, channels, shape)
     mean, std = stats_from_training(None)
     rows = torch.arange(len(names))
     return ImageStream(

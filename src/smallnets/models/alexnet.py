@@ -96,7 +96,9 @@ class AlexNet(Net):
         self.num_classes = num_classes
         self.input_size = (in_channels, side, side)
         self.feature_info = tuple(stages)
-        self._rule = InputRule("alexnet", in_channels, None, smallest_side(tuple(windows)), tuple(windows))
+        self._rule = InputRule(
+            "alexnet", in_channels, side=None, least=smallest_side(tuple(windows)), windows=tuple(windows)
+        )
         self._classifier = f"classifier.{len(top)}"
 
     def forward_features(self, x: Tensor) -> Tensor:  # N C 224 224 -> N 256 6 6

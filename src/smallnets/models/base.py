@@ -38,6 +38,7 @@ class InputRule(NamedTuple):
         channels: Channels of the pictures.
         side: The only side that fits, in pixels, or None for nets that take any from ``least`` on.
         least: The smallest side that leaves a map for every layer.
+        advice: What to do about a picture that is too small.
         windows: The layers that shrink the map, to say which of them gives out.
         lone_side: Up to this side, a batch of one leaves some norm a single value per channel, which is no spread
             to divide by; 0 where there is no such norm.
@@ -48,6 +49,7 @@ class InputRule(NamedTuple):
     channels: int
     side: int | None
     least: int = 1
+    advice: str = "Enlarge the picture."
     windows: tuple[Window, ...] = ()
     lone_side: int = 0
     lone_mode: str = "train"
@@ -100,7 +102,7 @@ def refuse_input(x: Tensor, rule: InputRule) -> NoReturn:
         advice = f"Its linear layers fix the size: resize the pictures to {rule.side}x{rule.side}."
     else:
         natural = f"an input of at least {rule.least}x{rule.least}"
-        raise ShapeError(message(rule.net, natural, where_it_ends(shape[2:], rule), "Enlarge the picture."))
+        raise ShapeError(message(rule.net, natural, where_it_ends(shape[2:], rule), rule.advice))
     raise ShapeError(message(rule.net, natural, shape, advice))
 
 

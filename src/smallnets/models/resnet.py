@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import check_choice, check_int
 from .base import InputRule, Net, Stage, classifier
-from .blocks import norm_layer
+from .blocks import lies_on_meta, meta_copier, norm_layer
 from .resnet_blocks import BasicBlock, Bottleneck, Style
 
 Stem = Literal["imagenet", "cifar"]
@@ -62,12 +62,18 @@ class ResNet(Net):
         info: list[Stage] = []
         for plan, dilated in zip(stages, (False, *dilate, *[False] * len(stages)), strict=False):
             blocks: list[nn.Module] = []
+            previous = copy = None
             for step in plan.strides:
                 before = dilation
                 if dilated:
                     dilation, step = dilation * step, 1
-                blocks.append(block(channels, plan.width, step, (before, dilation), style))
-                channels = plan.width * block.expansion
+                shape = (channels, plan.width, step, (before, dilation))
+                if shape == previous and copy is not None:
+                    blocks.append(copy())
+                else:
+                    blocks.append(block(*shape, style))
+                    copy = meta_copier(blocks[-1]) if lies_on_meta(blocks[-1]) else None
+                channels, previous = plan.width * block.expansion, shape
                 jump *= step
             self.add_module(plan.name, nn.Sequential(*blocks))
             info.append(Stage(plan.name, channels, jump))
@@ -99,11 +105,10 @@ class ResNet(Net):
 
 def lone_group_side(net: ResNet) -> int:
     """The largest side at which a group norm with one channel a group sees a single pixel; 0 without such a norm."""
+    norms = [(net.conv1.stride[0], net.bn1)]
+    norms += [(stage.stride, norm) for stage in net.feature_info for norm in net.get_submodule(stage.name).modules()]
     strides = [
-        stage.stride
-        for stage in net.feature_info
-        for norm in net.get_submodule(stage.name).modules()
-        if isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
+        stride for stride, norm in norms if isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels
     ]
     return max(strides, default=0)
 

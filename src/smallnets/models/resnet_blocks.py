@@ -17,14 +17,18 @@ StrideIn = Literal["3x3", "1x1"]
 
 @dataclass(frozen=True)
 class Style:
-    """What all blocks of a net have in common; the builders' docstrings say what each means."""
+    """What all blocks of a net have in common; the builders' docstrings say what each means.
+
+    Attributes:
+        branch_scale: Where the scale of a block's last norm starts; at 0 the block starts as its shortcut.
+    """
 
     shortcut: Shortcut = "B"
     stride_in: StrideIn = "3x3"
     residual: bool = True
     shortcut_bias: bool = False
     conv_bias: bool = False
-    zero_init: bool = False
+    branch_scale: float = 1.0
     groups: int = 1
     width_per_group: int = 64
     norm: Norm = "batch"
@@ -43,7 +47,10 @@ class ZeroPadShortcut(nn.Module):
         self.front, self.behind = missing // 2, missing - missing // 2
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N C' H/s W/s
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.front, self.behind))
+        # A pool over single pixels, not x[:, :, ::s, ::s]: its side follows the convolution's formula, so that an
+        # exported graph with a free height can prove that shortcut and branch agree.
+        x = F.avg_pool2d(x, 1, self.stride)
+        return F.pad(x, (0, 0, 0, 0, self.front, self.behind))
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}, front={self.front}, behind={self.behind}"
@@ -95,7 +102,7 @@ class BasicBlock(Block):
         self.conv1 = style.conv(in_channels, width, 3, stride, before, before, bias=style.conv_bias)
         self.bn1 = norm_layer(style.norm, width)
         self.conv2 = style.conv(width, width, 3, 1, after, after, bias=style.conv_bias)
-        self.bn2 = norm_layer(style.norm, width, zero=style.zero_init)
+        self.bn2 = norm_layer(style.norm, width, scale=style.branch_scale)
         self.downsample = make_shortcut(in_channels, width, stride, style)
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W
@@ -123,7 +130,7 @@ class Bottleneck(Block):
         self.conv2 = style.conv(inner, inner, 3, stride2, dilation, dilation, style.groups, style.conv_bias)
         self.bn2 = norm_layer(style.norm, inner)
         self.conv3 = style.conv(inner, out_channels, 1, bias=style.conv_bias)
-        self.bn3 = norm_layer(style.norm, out_channels, zero=style.zero_init)
+        self.bn3 = norm_layer(style.norm, out_channels, scale=style.branch_scale)
         self.downsample = make_shortcut(in_channels, out_channels, stride, style)
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W

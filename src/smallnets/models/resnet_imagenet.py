@@ -85,7 +85,7 @@ def resnet(
         stride_in=stride_in,
         residual=residual,
         shortcut_bias=shortcut_bias,
-        zero_init=zero_init_residual,
+        branch_scale=0.0 if zero_init_residual else 1.0,
         groups=groups,
         width_per_group=width_per_group,
         norm=norm,

@@ -17,6 +17,8 @@ from .blocks import Conv2d, dropout_layer, local_response_norm
 from .registry import Recipe, register
 from .vgg_config import HEADS, LAYERS, HeadName, Layer, VGGConfig, VGGHead, read_head, read_layers
 
+ADVICE = "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
+
 
 class PaperLinear(nn.Linear):
     """A linear layer drawn as the paper's section 3.1 says, N(0, 0.01), with bias 0."""
@@ -85,7 +87,7 @@ class VGG(Net):
         lone_side = ANY_SIDE if head.batch_norm and head.hidden else largest_side(normed) if batch_norm else 0
         least = smallest_side(tuple(windows))
         self.input_size = (in_channels, max(side, least), max(side, least))
-        self._rule = InputRule(name, in_channels, None, least, tuple(windows), lone_side)
+        self._rule = InputRule(name, in_channels, None, least, ADVICE, tuple(windows), lone_side)
         self._classifier = f"classifier.{len(top)}"
         self._linear = linear
 

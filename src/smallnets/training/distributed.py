@@ -1,6 +1,9 @@
 """One process or many: what differs, in one place. Under ``torchrun`` it is DistributedDataParallel on gloo or nccl."""
 
+import atexit
+import contextlib
 import os
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..errors import RunError, message
 from .feed import Share
 
 
@@ -27,6 +31,25 @@ class Group:
     def leads(self) -> bool:
         """Whether this process prints and writes."""
         return self.rank == 0
+
+    @contextlib.contextmanager
+    def one_message(self) -> Generator[None, None, None]:
+        """When another process dies, end with one clear sentence instead of the transport's.
+
+        Raises:
+            RunError: When the connection to another process was lost.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            lost = ("connection", "gloo", "nccl", "peer", "rendezvous", "timed out")
+            if self.world > 1 and not isinstance(error, RunError) and any(word in str(error).lower() for word in lost):
+                got = f"lost the connection to one ({str(error).splitlines()[0][:120]})"
+                advice = (
+                    "Look for the first error among the processes; the same command goes on from the last checkpoint."
+                )
+                raise RunError(message("fit", f"all {self.world} processes to go on", got, advice)) from error
+            raise
 
     def gather(self, thing: Any) -> list[Any]:
         """Everybody's thing, in rank order, for everybody."""
@@ -64,4 +87,12 @@ def current_group(device: torch.device | None = None) -> Group:
             return Group()
         backend = "nccl" if device is not None and device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(minutes=5))
+        atexit.register(leave)
     return Group(dist.get_rank(), dist.get_world_size())
+
+
+def leave() -> None:
+    """Take leave of the other processes, where that is still possible."""
+    if dist.is_initialized():
+        with contextlib.suppress(RuntimeError):
+            dist.destroy_process_group()

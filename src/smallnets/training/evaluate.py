@@ -1,6 +1,7 @@
 """``evaluate`` and ``predict``: every sample once, equally weighted, summed in float64 in batch order."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, message
 from .distributed import Group, current_group
 from .feed import Batch, Samples, check_fit, in_order, plan_batches, understand
+from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
 from .plan import Plan, choose_device, preserved
+from .tta import Views
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,6 +26,8 @@ def evaluate(
     model: nn.Module,
     data: Any,
     *,
+    tta: Literal["flip", "ten-crop", "dense"] | None = None,
+    scales: Sequence[int] | None = None,
     topk: Sequence[int] = (1, 5),
     batch_size: int = 256,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -34,9 +39,14 @@ def evaluate(
     Args:
         model: A net that returns logits; left as it was (train flags, device, RNG).
         data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
+        tta: Average the probabilities over several views: ``"flip"`` (the picture and its mirror image), ``"ten-crop"``
+            (Krizhevsky et al. 2012), ``"dense"`` (Simonyan & Zisserman 2015: the linear layers as convolutions over
+            the whole picture and its mirror image; VGG and AlexNet). ``plan["plain_accuracy"]`` is the one without.
+        scales: Shorter sides in pixels to bring the pictures to, averaged over, too.
         topk: Ranks to report; those above the number of classes are left out.
         batch_size: Samples at a time.
-        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``.
+        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: where there is enough work to gain from it, batch norms are
+            folded and bf16 is taken if it is clearly faster; ``plan`` says so, and how well it agrees with fp32.
         device: A torch device, or ``"auto"``: CUDA where there is one, else the CPU.
         progress: Show a progress bar.
 
@@ -56,10 +66,17 @@ def evaluate(
     check_fit(samples, model, "evaluate")
     with preserved(model):
         model.to(place).eval()
-        plan = Plan(place, "bf16" if precision == "bf16" else "fp32")
-        return measure(
-            model, samples, batch_size, plan, group=current_group(place), topk=tuple(topk), progress=progress
-        )
+        group = current_group(place)
+        net, plan, facts = prepare(model, samples, batch_size, precision, place, group)
+        common: dict[str, Any] = {"group": group, "topk": tuple(topk), "progress": progress}
+        plain = measure(net, samples, batch_size, plan, **common)
+        if tta is None and scales is None:
+            return replace(plain, plan={**plain.plan, **facts})
+        # The views are made from the net as it came: a folded one is no VGG any more that could be made dense.
+        views = Views(model, tta, scales).eval()
+        found = measure(views, samples, batch_size, plan, **common)
+        facts |= {"tta": tta, "scales": None if scales is None else list(scales), "plain_accuracy": plain.accuracy}
+        return replace(found, plan={**found.plan, **facts})
 
 
 def predict(
@@ -96,10 +113,9 @@ def predict(
     check_fit(samples, model, "predict")
     with preserved(model):
         model.to(place).eval()
-        plan = Plan(place, "bf16" if precision == "bf16" else "fp32")
-        parts = [
-            F.softmax(logits.float(), dim=1).cpu() for _, logits in forward(model, samples, batch_size, plan, progress)
-        ]
+        net, plan, _ = prepare(model, samples, batch_size, precision, place)
+        batches = forward(net, samples, batch_size, plan, progress)
+        parts = [F.softmax(logits.float(), dim=1).cpu() for _, logits in batches]
     probabilities = torch.cat(parts)
     ids = samples.ids or tuple(str(row) for row in range(samples.count))
     names = samples.classes or tuple(str(label) for label in range(probabilities.shape[1]))

@@ -30,6 +30,16 @@ class Plan:
             return images
         return images.contiguous(memory_format=torch.channels_last)
 
+    def words(self) -> str:
+        """The plan as a person says it.
+
+        >>> Plan(torch.device("cpu"), "bf16", channels_last=True).words()
+        'cpu, bf16, channels_last'
+        """
+        parts = [self.device.type, self.precision]
+        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile
+        return ", ".join(parts)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "device": self.device.type,

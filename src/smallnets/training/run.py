@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from ..data.augment import choose
 from ..errors import RunError, message
+from .calibrate import choose_plan
 from .checks import check_run, facts, probe
 from .distributed import current_group
 from .evaluate import measure, natural_size
@@ -23,9 +25,8 @@ from .plan import Plan, choose_device
 from .reporter import Reporter
 from .run_folder import RunFolder, describe
 from .signals import Stop, deferred_signals
-from .step import all_finite
+from .step import all_finite, make_loss
 from .updates import Updates
-
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -60,10 +61,10 @@ class Run:
         self.facts = facts(self.train)
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
-        precision = "fp32" if options.precision == "auto" else options.precision
-        self.plan = Plan(self.device, precision, options.channels_last is True, options.compile is True)
+        self.plan = fixed_plan(options, self.device)
+        self.board = tensorboard_writer(options) if self.group.leads else None
         self.progress = Progress()
-        self.history = History(monitor=options.monitor, plan=self.plan.to_json())
+        self.history = History(monitor=options.monitor)
         self.best_state: dict[str, Tensor] | None = None
 
     def go(self) -> History:
@@ -71,7 +72,7 @@ class Run:
         options = self.options
         self.reporter = Reporter(options.epochs, self.train.count, options.progress and self.group.leads)
         self._prepare()
-        with deferred_signals() as stop, deterministic_mode(options.deterministic):
+        with deferred_signals() as stop, deterministic_mode(options.deterministic), self.group.one_message():
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.reporter):
                     self._epoch(stop)
@@ -80,11 +81,14 @@ class Run:
 
     def _prepare(self) -> None:
         """Bring everything onto the device and, when resuming, to where the run was."""
+        if self.folder is not None and self.group.leads:
+            self.folder.sweep()
         self.model.to(self.device)
-        if self.plan.channels_last:
-            self.model.to(memory_format=torch.channels_last)
         self.feed = self._feed()
         probe(self.model, self.feed, self.plan)
+        self._choose_plan()
+        if self.plan.channels_last:
+            self.model.to(memory_format=torch.channels_last)
         self.updates = Updates(self.model, self.options, self.plan, self.group, len(self.feed))
         if self.found is not None:
             self.updates.restore(self.found)
@@ -96,6 +100,31 @@ class Run:
         elif self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
+
+    def _choose_plan(self) -> None:
+        """The plan of the run that goes on; else, where it is open, what the leader measures."""
+        options = self.options
+        if self.found is not None:
+            stored = self.found["plan"]
+            fixed = self.plan
+            self.plan = Plan(
+                self.device,
+                stored["precision"] if options.precision == "auto" else fixed.precision,
+                stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
+                stored["compile"] if options.compile == "auto" else fixed.compile,
+            )
+        elif not options.deterministic and "auto" in (options.precision, options.channels_last, options.compile):
+            said = ""
+            if self.group.leads:
+                loss, _ = make_loss(options)
+                batch = next(iter(self.feed.epoch(0)))
+                steps = options.epochs * len(self.feed)
+                self.plan, said = choose_plan(self.model, batch.images, batch.labels, loss, options, self.plan, steps)
+            self.plan = self.group.from_leader(self.plan)
+            if said:
+                self.reporter.say(f"fit: {said}")
+        self.feed.channels_last = self.plan.channels_last
+        self.history.plan = self.plan.to_json()
 
     def _feed(self) -> Feed:
         options, samples = self.options, self.train
@@ -113,9 +142,8 @@ class Run:
             self.device,
             options.seed,
             augmentation,
-            self.plan.channels_last,
-            options.workers,
-            self.group.share,
+            workers=options.workers,
+            share=self.group.share,
         )
 
     def _epoch(self, stop: Stop) -> None:
@@ -189,6 +217,10 @@ class Run:
         )
         patient = options.patience is None or self.progress.epoch - self.progress.best_epoch < options.patience
         self.reporter.end(row)
+        if self.board is not None:
+            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
+                if row[column] is not None:
+                    self.board.add_scalar(column, row[column], row["epoch"])
         answers = [callback(dict(row)) for callback in options.callbacks]
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()
@@ -245,6 +277,8 @@ class Run:
         self.updates.optimizer.zero_grad(set_to_none=True)
         if self.updates.average is not None:
             self.updates.average.swap(self.model)
+        if self.board is not None:
+            self.board.close()
         self.group.wait()
         if self.options.restore_best:
             best = self.folder.best() if self.folder is not None else None
@@ -255,6 +289,27 @@ class Run:
             self.folder.write_history(self.history)
             with contextlib.suppress(ImportError):
                 self.history.plot(self.folder.path / "curves.png")
+
+
+def tensorboard_writer(options: FitOptions) -> Any:
+    """TensorBoard's writer beside the run, if it was asked for.
+
+    Raises:
+        ImportError: When TensorBoard is not installed.
+    """
+    if not options.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
+    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))
+
+
+def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
+    """The plan where nothing is measured: every "auto" is fp32, contiguous, uncompiled."""
+    precision = "fp32" if options.precision == "auto" else options.precision
+    return Plan(device, precision, options.channels_last is True, options.compile is True)
 
 
 @contextlib.contextmanager

@@ -53,6 +53,11 @@ class RunFolder:
             raise RunError(message("fit", f"the settings of the run in {self.path}", "; ".join(changes), advice))
         return found
 
+    def sweep(self) -> None:
+        """Remove what a killed process left half-written."""
+        for part in self.path.glob(".*.part"):
+            part.unlink(missing_ok=True)
+
     def save(self, state: Mapping[str, Any]) -> None:
         """The last checkpoint; the one before is kept."""
         write_checkpoint(self.last, state, keep=self.path / PREVIOUS)

@@ -60,8 +60,10 @@ class Updates:
             # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
             share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
+                # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
+                odd = self.plan.compile and self.group.world == 1 and len(images) != options.batch_size
                 with self.plan.autocast():
-                    logits = self.parallel(images)
+                    logits = (self.model if odd else self.parallel)(images)
                 loss = loss_of(logits.float(), labels)
                 (loss * share).backward()
             with torch.no_grad():

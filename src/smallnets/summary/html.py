@@ -1,0 +1,105 @@
+"""The table as a page of its own, and as a plain table for notebooks."""
+
+import json
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from string import Template
+
+from .blocks import blocks
+from .table import Summary, number
+from .text import alike, kernel_words, pixels, shape_words, size_units, size_words, units
+
+HERE = Path(__file__).parent
+
+
+def page(summary: Summary) -> str:
+    """One self-contained page: drawing, numbers, receptive field over a picture, sortable table."""
+    template = Template((HERE / "page.html").read_text(encoding="utf-8"))
+    batch = f", a batch of {summary.batch_size}" if summary.batch_size > 1 else ""
+    return template.substitute(
+        title=escape(summary.model),
+        subtitle=escape(f"{size_words(summary.input_size)}{batch}"),
+        figures=figures(summary),
+        remarks=remarks(summary),
+        # A closing tag inside a string would end the script; JSON has an escape for it.
+        data=data(summary).replace("<", "\\u003c"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def data(summary: Summary) -> str:
+    """What the page's script draws."""
+    inputs = summary.rows[0].input
+    shape = inputs[0] if inputs and isinstance(inputs[0], tuple) else inputs
+    maps = [index for index, row in enumerate(summary.rows) if row.receptive_field and len(row.shape) == 4]
+    content = {
+        "rows": [asdict(row) for row in summary.rows],
+        "blocks": [asdict(block) for block in blocks(summary)],
+        "totals": asdict(summary.totals),
+        "outputs": sum(row.activation_bytes for row in summary.rows),
+        "input": shape,
+        "picture": shape[2:] if len(shape) == 4 else None,
+        # The page opens in the middle of the maps, where a field is neither a dot nor everything.
+        "start": maps[len(maps) // 2] if maps else 0,
+    }
+    return json.dumps(content, default=number, separators=(",", ":"))
+
+
+def figures(summary: Summary) -> str:
+    """The totals as large numbers."""
+    totals = summary.totals
+    fields = [row.receptive_field for row in summary.rows if row.receptive_field and len(row.shape) == 4]
+    shown = [
+        (f"{totals.params:,}", "parameters" + (f", {totals.frozen:,} frozen" if totals.frozen else "")),
+        (units(totals.macs), "multiply-accumulates"),
+        (size_units(totals.param_bytes), "parameters in memory"),
+        (size_units(totals.activation_bytes), "activations"),
+        (str(len(summary.rows)), "layer calls"),
+    ]
+    if fields:
+        widest = max(fields, key=max)
+        shown.append((f"{pixels(widest)} px", "widest receptive field"))
+    return "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in shown)
+
+
+def remarks(summary: Summary) -> str:
+    """The failure and the notes, where there are any."""
+    lines = [f'<section class="failure" role="alert">{escape(summary.failure)}</section>'] if summary.failure else []
+    lines += [f'<section class="note">{escape(note)}</section>' for note in summary.notes]
+    return "".join(lines)
+
+
+NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums"
+LEFT = "text-align:left"
+
+
+def notebook(summary: Summary) -> str:
+    """The table alone, in the notebook's own style."""
+    heads = ("layer", "type", "output", "kernel", "params", "MACs", "field", "jump")
+    lines: list[str] = []
+    for row in summary.rows:
+        cells = (
+            *(row.path or "forward", row.type, shape_words(row.shape), kernel_words(row)),
+            *(f"{row.params:,}" if row.params else "", units(row.macs) if row.macs else ""),
+            *(pixels(row.receptive_field), alike(tuple(f"{float(side):g}" for side in row.jump)) if row.jump else ""),
+        )
+        lines.append("<tr>" + "".join(cell(text, place) for place, text in enumerate(cells)) + "</tr>")
+    totals = summary.totals
+    caption = (
+        f"<b>{escape(summary.model)}</b> on {escape(size_words(summary.input_size))}: {totals.params:,} parameters, "
+        f"{units(totals.macs)} MACs, {size_units(totals.activation_bytes)} of activations"
+    )
+    if summary.failure:
+        caption += f"<br>{escape(summary.failure)}"
+    head = "".join(
+        f'<th style="{LEFT if place < 2 else NOTEBOOK_STYLE}">{text}</th>' for place, text in enumerate(heads)
+    )
+    style = "text-align:left;caption-side:top;color:inherit"
+    body = "".join(lines)
+    caption = f'<caption style="{style}">{caption}</caption>'
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def cell(text: str, place: int) -> str:
+    return f'<td style="{LEFT if place < 2 else NOTEBOOK_STYLE}">{escape(text)}</td>'

@@ -1,0 +1,204 @@
+"""The table itself: rows, totals, and every form they can be given."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .field import Field
+from .replica import Replica
+from .row import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .diff import SummaryDiff
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the net; what is shared counts once.
+
+    Attributes:
+        params: Parameters, ``trainable`` and ``frozen`` together.
+        macs: Multiply-accumulates of the whole batch.
+        elementwise: Elements computed by anything else.
+        activation_bytes: Bytes of all outputs; what is overwritten in place or only viewed counts once.
+    """
+
+    params: int
+    trainable: int
+    frozen: int
+    macs: int
+    elementwise: int
+    activation_bytes: int
+    param_bytes: int
+    buffer_bytes: int
+    input_bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a net is made of, call by call; ``print`` it, or look at its ``rows`` and ``totals``.
+
+    Attributes:
+        model: The builder's name of a net of the zoo, else the model's class.
+        input_size: As given to ``summarize``.
+        rows: One a call, in call order.
+        totals: Sums over the net.
+        modules: Class of each module that calls others, by path.
+        failure: Why the model gave out behind the last row, in one sentence; None when it ran through.
+        notes: What else a reader should know, a sentence each.
+        fields: How each row's output lies over the input, for ``receptive_field``.
+        sources: The rows whose outputs each row takes; -1 is the input.
+    """
+
+    model: str
+    input_size: Any
+    batch_size: int
+    rows: tuple[Row, ...]
+    totals: Totals
+    modules: Mapping[str, str]
+    failure: str | None = None
+    notes: tuple[str, ...] = ()
+    _replica: Replica | None = field(default=None, repr=False, compare=False)
+    fields: tuple[Field | None, ...] = field(default=(), repr=False, compare=False)
+    sources: tuple[tuple[int, ...], ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the multiply-accumulates: two for each."""
+        return 2 * self.totals.macs
+
+    def training_memory(self, batch_size: int = 2) -> int:
+        """Bytes that PyTorch keeps from the forward for the backward pass, in training mode.
+
+        Args:
+            batch_size: Pictures in a batch.
+
+        Returns:
+            The sum over unique storages, without parameters and buffers.
+
+        Raises:
+            ShapeError: When the model cannot run at that size.
+
+        >>> from smallnets import lenet5, summarize
+        >>> summarize(lenet5(), (1, 32, 32)).training_memory(batch_size=1)
+        72324
+        """
+        from .memory import saved_bytes
+
+        assert self._replica is not None
+        return saved_bytes(self._replica, self.input_size, batch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"rows": [...], "totals": {...}, ...}``, shapes as tuples with the batch dimension in front."""
+        return {
+            "model": self.model,
+            "batch_size": self.batch_size,
+            "rows": [asdict(row) for row in self.rows],
+            "totals": asdict(self.totals),
+            "failure": self.failure,
+            "notes": list(self.notes),
+        }
+
+    def to_json(self, path: str | Path | None = None, *, indent: int | None = None) -> str:
+        """``to_dict`` as JSON text, also written to ``path`` if there is one."""
+        text = json.dumps(self.to_dict(), indent=indent, default=number)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The rows as CSV text, shapes written like 1x64x112x112, also written to ``path`` if there is one."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        names = [column.name for column in dataclasses.fields(Row)]
+        writer.writerow(names)
+        for row in self.rows:
+            writer.writerow([cell(getattr(row, name)) for name in names])
+        if path is not None:
+            Path(path).write_text(buffer.getvalue(), encoding="utf-8")
+        return buffer.getvalue()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The rows as a pandas data frame.
+
+        Raises:
+            ImportError: When pandas is not installed.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            [asdict(row) for row in self.rows], columns=[column.name for column in dataclasses.fields(Row)]
+        )
+
+    def to_classic(self) -> str:
+        """The table in the layout of the older tools: layer and number, output shape, parameters, megabytes."""
+        from .classic import classic
+
+        return classic(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """One self-contained page: the net drawn to scale, its table, its receptive field over a picture.
+
+        Args:
+            path: Where to write it too.
+
+        Returns:
+            The page's text.
+        """
+        from .html import page
+
+        text = page(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """The net as feature-map blocks to scale, through matplotlib.
+
+        Args:
+            path: Where to write it, as the suffix says (.png, .svg, .pdf).
+
+        Returns:
+            The matplotlib figure.
+        """
+        from .drawing import draw
+
+        return draw(self, path)
+
+    def diff(self, other: "Summary") -> "SummaryDiff":
+        """What ``other`` adds to, removes from and changes in this net."""
+        from .diff import compare
+
+        return compare(self, other)
+
+    def __str__(self) -> str:
+        from .text import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from .html import notebook
+
+        return notebook(self)
+
+
+def number(value: object) -> float:
+    """A fraction as JSON has it."""
+    assert isinstance(value, Fraction)
+    return float(value)
+
+
+def cell(value: Any) -> Any:
+    """A value as a CSV cell: shapes joined by x, several shapes by spaces."""
+    if isinstance(value, tuple):
+        nested = bool(value) and isinstance(value[0], tuple)
+        return " ".join(cell(part) for part in value) if nested else "x".join(str(side) for side in value)
+    return value

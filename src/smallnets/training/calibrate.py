@@ -1,0 +1,126 @@
+"""Choosing how to run by timing it: precision, memory layout, compiled or not, on the run's own first batches."""
+
+import copy
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .options import FitOptions
+from .plan import Plan
+
+STEPS = 3  # timed steps a candidate, after one to warm up
+WORTH_IT = 200  # steps of a run under which measuring costs more than it gains
+COMPILE_AFTER = 300.0  # seconds of training left from which compiling is tried: it takes up to a minute
+TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
+HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One candidate: its plan, seconds a step (the fastest seen), its loss, and seconds it took to get ready."""
+
+    plan: Plan
+    seconds: float
+    loss: float
+    ready: float
+
+
+def choose_plan(
+    model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, options: FitOptions, base: Plan, steps: int
+) -> tuple[Plan, str]:
+    """The fastest plan that computes the same loss, and a line that says why.
+
+    Args:
+        model: The net; it is measured in a copy.
+        images: A batch of the run, (N, C, H, W).
+        labels: Its labels.
+        loss: The run's loss.
+        options: What is fixed and what is "auto".
+        base: Where to run, and the fixed settings.
+        steps: Steps that the run still has to go.
+    """
+    candidates = list(open_choices(options, base))
+    if len(candidates) == 1 and options.compile != "auto":
+        return candidates[0], ""
+    if steps < WORTH_IT:
+        return candidates[0], f"{candidates[0].words()} (too short a run to measure)"
+    started = time.perf_counter()
+    timings: list[Timing] = []
+    for plan in candidates:
+        found = time_plan(model, images, labels, loss, plan, min((t.seconds for t in timings), default=float("inf")))
+        if found is not None and agrees(found, timings):
+            timings.append(found)
+    best = min(timings, key=lambda timing: timing.seconds)
+    if options.compile == "auto" and best.seconds * steps > COMPILE_AFTER:
+        compiled = time_plan(model, images, labels, loss, replace(best.plan, compile=True), float("inf"))
+        if compiled is not None and agrees(compiled, timings):
+            timings.append(compiled)
+            best = min(best, compiled, key=lambda timing: timing.seconds * steps + timing.ready)
+    spent = time.perf_counter() - started
+    gain = timings[0].seconds / best.seconds
+    note = f"{gain:.2f} x {timings[0].plan.words()}; {len(timings)} ways timed in {spent:.1f} s"
+    return best.plan, f"{best.plan.words()} ({note})"
+
+
+def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
+    """Every way that the options leave open, the plain one first; compiling is tried on the winner only."""
+    precisions = ["fp32", "bf16"] if options.precision == "auto" else [options.precision]
+    layouts = [False, True] if options.channels_last == "auto" else [options.channels_last]
+    for precision, layout in itertools.product(precisions, layouts):
+        yield Plan(base.device, precision, layout, options.compile is True)
+
+
+def agrees(found: Timing, timings: list[Timing]) -> bool:
+    """Whether the loss is that of the first candidate, the plain one, within tolerance."""
+    if not timings:
+        return True
+    plain = timings[0].loss
+    return abs(found.loss - plain) <= TOLERANCE * max(abs(plain), 1.0)
+
+
+def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing | None:
+    """Time training steps of a copy of the net under a plan; None where it cannot run so."""
+    try:
+        trial = copy.deepcopy(model)
+        trial.train()
+        for module in trial.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
+                module.eval()  # its masks differ by layout, and so would the losses
+        layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+        trial.to(memory_format=layout)
+        net: Any = torch.compile(trial) if plan.compile else trial
+        batch = images.contiguous(memory_format=layout)
+        first, value = one_step(net, batch, labels, loss, plan)
+        if first > HOPELESS * best and not plan.compile:
+            again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
+            if again > HOPELESS * best:
+                return None
+        seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
+    except Exception:  # a compiler that is missing, a layer without bf16: then this way is not open
+        return None
+    return Timing(plan, seconds, value, max(0.0, first - seconds))
+
+
+def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
+    """Seconds and loss of a forward and a backward pass."""
+    synchronise(plan.device)
+    started = time.perf_counter()
+    with plan.autocast():
+        logits = net(images)
+    value = loss(logits.float(), labels)
+    value.backward()
+    net.zero_grad(set_to_none=True)
+    synchronise(plan.device)
+    return time.perf_counter() - started, value.item()
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

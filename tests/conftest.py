@@ -1,0 +1,48 @@
+"""What the tests share: threads, hypothesis profiles, small real data."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+torch.set_num_threads(1)  # xdist runs one worker a core
+
+settings.register_profile("dev", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci", deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder split/class/image of small pictures: blots whose colour and place tell the class."""
+
+    def make(
+        classes: tuple[str, ...] = ("cat", "dog"),
+        train: int = 20,
+        test: int = 6,
+        size: tuple[int, int] = (16, 16),
+        suffix: str = "png",
+        grey: bool = False,
+        name: str = "pictures",
+    ) -> Path:
+        random = np.random.default_rng(0)
+        root = tmp_path / name
+        for split, count in (("train", train), ("test", test)):
+            for label, kind in enumerate(classes):
+                folder = root / split / kind
+                folder.mkdir(parents=True)
+                for number in range(count):
+                    pixels = random.integers(0, 60, (*size, 3), dtype=np.uint8)
+                    pixels[2 + 3 * label : 8 + 3 * label, 3:9, label % 3] += 190
+                    picture = Image.fromarray(pixels)
+                    (picture.convert("L") if grey else picture).save(folder / f"{number:03d}.{suffix}")
+        return root
+
+    return make

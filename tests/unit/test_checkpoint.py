@@ -1,0 +1,91 @@
+"""Checkpoints: whole or not at all."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from smallnets import RunError
+from smallnets.training.checkpoint import FORMAT, read_checkpoint, read_newest, write_checkpoint
+
+STATE = {"model": {"w": torch.arange(5000.0)}, "progress": {"step": 3}}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    write_checkpoint(path, STATE)
+    found = read_checkpoint(path)
+    assert torch.equal(found["model"]["w"], STATE["model"]["w"]) and found["progress"] == {"step": 3}
+    assert torch.load(path, weights_only=True)["format"] == FORMAT
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty", "text"])
+def test_damage_is_noticed_and_the_one_before_is_taken(tmp_path: Path, harm: str) -> None:
+    last, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    write_checkpoint(last, {**STATE, "progress": {"step": 1}}, keep=previous)
+    write_checkpoint(last, {**STATE, "progress": {"step": 2}}, keep=previous)
+    content = bytearray(last.read_bytes())
+    if harm == "flip":
+        content[content.find(torch.tensor(2500.0).numpy().tobytes())] ^= 1
+    harmed = {"flip": bytes(content), "cut": bytes(content[:-100]), "empty": b"", "text": b"no checkpoint"}[harm]
+    last.write_bytes(harmed)
+    with pytest.raises(RunError, match=r"checkpoint in .*last\.ckpt; got a (wrong checksum|file that is torn)"):
+        read_checkpoint(last)
+    with pytest.warns(UserWarning, match=r"Going on from previous\.ckpt"):
+        found = read_newest(tmp_path)
+    assert found is not None and found["progress"] == {"step": 1}
+    previous.write_bytes(b"")
+    with pytest.warns(UserWarning), pytest.raises(RunError):
+        read_newest(tmp_path)
+
+
+def test_nothing_is_nothing(tmp_path: Path) -> None:
+    assert read_newest(tmp_path) is None
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    torch.save({"format": FORMAT + 1}, tmp_path / "last.ckpt")
+    with pytest.raises(RunError, match=f"expected checkpoint format {FORMAT} or older; got {FORMAT + 1}. Upgrade"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_no_code_runs_from_a_checkpoint(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(mark),)
+
+    torch.save({"format": 1, "model": Evil()}, tmp_path / "last.ckpt")
+    with pytest.raises(RunError):
+        read_checkpoint(tmp_path / "last.ckpt")
+    assert not mark.exists()
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    """A process that may not write files above 64 KiB stands for the full disk."""
+    write_checkpoint(tmp_path / "last.ckpt", {"model": {"w": torch.ones(3)}})
+    before = (tmp_path / "last.ckpt").read_bytes()
+    code = f"""
+        import resource, signal
+        import torch
+        from pathlib import Path
+        from smallnets.errors import RunError
+        from smallnets.training.checkpoint import write_checkpoint
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+        folder = Path({str(tmp_path)!r})
+        try:
+            write_checkpoint(folder / "last.ckpt", {{"model": {{"w": torch.ones(100_000)}}}}, folder / "previous.ckpt")
+        except RunError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"fit: expected to write {tmp_path / 'last.ckpt'}; got ")
+    assert done.stdout.strip().endswith("Free some space; last.ckpt of before is untouched.")
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"] and (tmp_path / "last.ckpt").read_bytes() == before

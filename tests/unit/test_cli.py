@@ -1,0 +1,124 @@
+"""The command line: what it prints, and one line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smallnets.cli import main
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return call
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_list_is_a_table(run: Run) -> None:
+    code, out, _ = run("list")
+    lines = out.splitlines()
+    assert code == 0 and lines[0].split() == ["net", "paper", "input", "parameters", "MACs", "smallest"]
+    row = next(line for line in lines if line.startswith("lenet5"))
+    assert "LeCun et al. 1998" in row and "61,706" in row and "416,520" in row
+    assert run("list", "conv*")[1].splitlines()[1].startswith("convnet3")
+
+
+def test_help_of_every_command(run: Run) -> None:
+    for command in ((), ("list",), ("show",), ("fit",), ("evaluate",), ("predict",)):
+        code, out, _ = run(*command, "--help")
+        assert code == 0 and "Usage" in out
+
+
+def test_fit_evaluate_predict(run: Run, image_folder: Make) -> None:
+    root = image_folder(train=40, test=10, size=(32, 32))
+    settings = ("--epochs", "4", "--batch-size", "16", "--augment", "none", "--device", "cpu")
+    code, out, err = run("fit", "convnet3", "--data", str(root), "--run-dir", "run", *settings)
+    assert code == 0 and "test accuracy" in out and "epoch 4/4" in err
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["test_accuracy"] > 0.9 and report["test_pictures"] == 20 and report["net"]["num_classes"] == 2
+    assert {p.name for p in Path("run").iterdir()} == {
+        "last.ckpt", "previous.ckpt", "best.ckpt", "metrics.csv", "config.json", "curves.png", "confusion.png", "grid.png",
+        "predictions.csv", "report.json",
+    }  # fmt: skip
+    code, out, _ = run("evaluate", "run", "--data", str(root), "--confusion", "again.png")
+    assert code == 0 and f"20 pictures: accuracy {report['test_accuracy']:.4f}" in out and Path("again.png").exists()
+    code, out, _ = run("predict", "run", str(root / "test" / "dog"), "--csv", "out.csv", "--grid", "out.png")
+    assert code == 0 and out == "10 predictions in out.csv\n" and Path("out.png").exists()
+    assert Path("out.csv").read_text().splitlines()[0] == "id,predicted,p_cat,p_dog"
+    code, out, _ = run("predict", "run", str(root / "test" / "dog" / "001.png"))
+    assert out.startswith("001.png\tdog\t")
+    code, out, _ = run("fit", "convnet3", "--data", str(root), "--run-dir", "run", *settings)
+    assert code == 0 and "is complete; this is its report" in out
+    code, _, err = run("fit", "lenet5", "--data", str(root), "--run-dir", "run", *settings)
+    assert code == 2 and "expected the net of the run in run, convnet3; got lenet5" in err
+
+
+def test_a_run_folder_is_named_after_net_and_data(run: Run, image_folder: Make) -> None:
+    root = image_folder(size=(32, 32))
+    assert run("fit", "convnet3", "--data", str(root), "--epochs", "1", "--device", "cpu")[0] == 0
+    assert Path("runs/convnet3-pictures/report.json").exists()
+
+
+def test_pictures_are_brought_to_what_the_net_takes(run: Run, image_folder: Make) -> None:
+    root = image_folder(size=(40, 50))
+    code, _, err = run("fit", "lenet5", "--data", str(root), "--epochs", "1", "--run-dir", "run", "--device", "cpu")
+    assert code == 0, err
+    assert json.loads(Path("run/config.json").read_text())["data"]["shape"] == [3, 32, 32]
+
+
+MISTAKES = [
+    (("fit", "lenet", "--data", "digits"), "build: expected the name of a net; got 'lenet'. Did you mean 'lenet5'?"),
+    (("fit", "lenet5", "--data", "digit"), "load: expected a data set's name, a folder or a zip; got 'digit'. Did you"),
+    (("fit", "lenet5", "--data", "no/where"), "load: expected an existing folder or zip; got 'no/where'. Check the path."),
+    (("fit", "lenet5", "--data", "digits", "--epochs", "0"), "fit: expected epochs to be an integer of at least 1; got 0."),
+    (("fit", "lenet5", "--data", "digits", "--lr", "-1"), "fit: expected lr to be a number of at least 0; got -1.0."),
+    (("fit", "lenet5", "--data", "digits", "--batch-size", "0"), "fit: expected batch_size to be an integer of at least 1"),
+    (("fit", "lenet5", "--data", "digits", "--set", "varint=wide"), "lenet5: expected an option that it has; got 'varint'. Did you mean 'variant'?"),
+    (("fit", "lenet5", "--data", "digits", "--set", "wide"), "--set: expected KEY=VALUE; got 'wide'."),
+    (("fit", "lenet5", "--data", "digits", "--set", "in_channels=3"), "expected 3-channel pictures for this net; got one-channel"),
+    (("fit", "lenet5", "--data", "digits", "--classes", "3"), "fit: expected labels of at least two classes; got one class only."),
+    (("fit", "lenet5", "--data", "digits", "--size", "x"), "--size: expected one or two whole numbers; got 'x'."),
+    (("fit", "lenet5"), "Missing option '--data'."),
+    (("fit", "lenet5", "--data", "digits", "--epoch", "3"), "No such option"),
+    (("fit", "lenet5", "--data", "digits", "--epochs", "x"), "Invalid value for '--epochs'"),
+    (("evaluate", "nowhere", "--data", "digits"), "smallnets: expected the folder of a run; got 'nowhere'. Check the path."),
+    (("predict", ".", "x.png"), "expected the folder of a run; got no checkpoint in ."),
+    (("list", "xyz*"), "list: expected a pattern that matches a net; got 'xyz*'."),
+    (("lst",), "No such command 'lst'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), MISTAKES, ids=lambda value: value[:40] if isinstance(value, str) else ""
+)
+def test_a_mistake_is_one_line_and_exit_code_2(run: Run, arguments: tuple[str, ...], text: str) -> None:
+    code, out, err = run(*arguments)
+    assert code == 2 and out == "" and text in err
+    assert err.startswith("smallnets: ") and err.count("\n") == 1 and "Traceback" not in err
+    assert not Path("runs").exists() or not any(Path("runs").rglob("*.ckpt"))
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "smallnets", "--debug", "fit", "lenet", "--data", "digits"],
+        capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" in done.stderr and "Did you mean 'lenet5'?" in done.stderr

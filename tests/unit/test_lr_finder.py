@@ -1,0 +1,67 @@
+"""The learning-rate range test."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import smallnets as sn
+from smallnets import OptionError
+from smallnets.data import load
+from smallnets.training.lr_finder import steepest
+
+
+def test_it_finds_a_rate_that_trains(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    train, net = load("digits"), sn.lenet5()
+    before = [p.clone() for p in net.parameters()]
+    curve = sn.find_lr(net, train, device="cpu")
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True)) and net.training
+    assert curve.lrs[0] == pytest.approx(1e-6) and list(curve.lrs) == sorted(curve.lrs)
+    assert len(curve.lrs) == len(curve.losses) < 100  # it ended early: the loss had exploded
+    history = sn.fit(net, train, epochs=3, lr=curve.suggestion, progress=False, device="cpu")
+    assert history["accuracy"][-1] > 0.5
+    curve.plot(tmp_path / "lr.png")
+    assert (tmp_path / "lr.png").stat().st_size > 5000
+
+
+def test_a_quadratic_has_a_known_answer() -> None:
+    """Plain descent on w^2/2 multiplies w by (1 - lr): the loss falls until lr passes 2."""
+
+    class Parabola(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([3.0]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.w.expand(len(x), 1), torch.zeros(len(x), 1)], dim=1)
+
+    data = (torch.zeros(64, 1, 2, 2), torch.arange(64) % 2)
+    curve = sn.find_lr(
+        Parabola(), data, optimizer="sgd", momentum=0.0, weight_decay=0.0, start=1e-3, end=1e3, device="cpu"
+    )
+    lowest = curve.lrs[curve.losses.index(min(curve.losses))]
+    assert curve.suggestion < lowest
+
+
+def test_the_steepest_descent() -> None:
+    lrs = [10.0**i for i in range(8)]
+    assert steepest(lrs, [5, 4.9, 4.5, 2.0, 1.9, 2.1, 9, 50]) == 100.0
+    with pytest.raises(OptionError, match=r"expected a loss that falls somewhere; got none. Take a smaller start."):
+        steepest(lrs, [1, 2, 3, 4, 5, 6, 7, 8])
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"start": 1, "end": 0.1}, "find_lr: expected 0 < start < end; got start 1 and end 0.1."),
+    ({"steps": 3}, "find_lr: expected steps to be an integer of at least 10; got 3."),
+    ({"optimizer": "sdg"}, "Did you mean 'sgd'?"),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), BAD)
+def test_bad_arguments(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(text)):
+        sn.find_lr(sn.lenet5(), load("digits"), **options)

@@ -1,0 +1,168 @@
+"""Wrong options fail in the builder, in one sentence: the option, what was given, what is allowed or nearest."""
+
+import inspect
+import re
+from typing import get_type_hints
+
+import pytest
+import torch
+
+import smallnets as sn
+from smallnets.models import registry
+from smallnets.models.resnet_cifar import CifarResNetOptions, cifar_resnet
+from smallnets.models.resnet_imagenet import ResNetOptions, resnet
+from smallnets.models.vgg import VGGOptions
+from zoo_cases import NETS
+
+BAD: list[tuple[str, dict[str, object], str]] = [
+    (
+        "alexnet",
+        {"variant": "one_tower"},
+        "expected variant to be one of 'one-tower', '2012'; got 'one_tower'.",
+    ),
+    ("alexnet", {"stem": "cifar10"}, "Did you mean 'cifar'?"),
+    ("alexnet", {"hidden": 4096}, "expected hidden to be a sequence of widths; got 4096."),
+    ("alexnet", {"hidden": (4096, 0)}, "expected every width in hidden to be an integer of at least 1; got 0."),
+    ("alexnet", {"dropout": 1.0}, "expected dropout to be a number of at least 0 and below 1; got 1.0."),
+    ("alexnet", {"inplace": "no"}, "expected inplace to be one of True, False; got 'no'."),
+    ("vgg", {"cfg": []}, "expected at least one convolution in cfg; got []."),
+    ("vgg", {"cfg": ["M", "LRN"]}, "expected at least one convolution in cfg; got ['M', 'LRN']."),
+    ("vgg", {"cfg": 16}, "expected cfg to be a letter or a list of layers; got 16."),
+    ("vgg", {"cfg": "F"}, "expected cfg to be one of A, A-LRN, B, C, D, E, or a list of layers; got 'F'."),
+    (
+        "vgg",
+        {"cfg": [64, "m"]},
+        "layers in cfg; got 'm'. A layer is a width, 'M', 'LRN' or (kernel size, width).",
+    ),
+    ("vgg", {"cfg": [True]}, "expected layers in cfg; got True."),
+    ("vgg", {"cfg": [0]}, "expected layers in cfg; got 0."),
+    ("vgg", {"cfg": [(2, 64)]}, "expected an odd kernel size in cfg's pair; got (2, 64)."),
+    ("vgg", {"cfg": [(1, -64)]}, "expected the width in cfg's pair to be an integer of at least 1; got -64."),
+    ("vgg16", {"cfg": "E"}, "vgg16: expected cfg to be one of C, D; got 'E'. Take vgg19."),
+    ("vgg16", {"cfg": "DD"}, "Did you mean 'D'?"),
+    ("vgg16", {"batch_norm": "yes"}, "expected batch_norm to be one of True, False; got 'yes'."),
+    ("vgg16", {"head": "imagnet"}, "Did you mean 'imagenet'?"),
+    (
+        "vgg16",
+        {"head": {"hiden": [3]}},
+        "a key of head to be one of 'pool', 'hidden', 'batch_norm', 'dropout'",
+    ),
+    ("vgg16", {"head": sn.VGGHead(pool=0)}, "expected head.pool to be an integer of at least 1; got 0."),
+    ("vgg16", {"head": sn.VGGHead(hidden=(0,))}, "expected every width in head.hidden to be an integer of at least 1"),
+    ("vgg16", {"head": {"hidden": 512}}, "expected head.hidden to be a sequence of widths; got 512."),
+    ("vgg16", {"head": sn.VGGHead(dropout=-0.1)}, "expected head.dropout to be a number of at least 0 and below 1"),
+    ("resnet18", {"stem": "imagnet"}, "Did you mean 'imagenet'?"),
+    ("resnet18", {"shortcut": "D"}, "resnet18: expected shortcut to be one of 'A', 'B', 'C'; got 'D'."),
+    ("resnet18", {"stride_in": "3"}, "expected stride_in to be one of '3x3', '1x1'; got '3'."),
+    ("resnet18", {"residual": None}, "expected residual to be one of True, False; got None."),
+    ("resnet18", {"norm": "layer"}, "expected norm to be one of 'batch', 'group'; got 'layer'."),
+    ("resnet18", {"groups": 2}, "its blocks have no bottleneck; got groups=2 and width_per_group=64. Take resnet50"),
+    ("resnet50", {"groups": 0}, "expected groups to be an integer of at least 1; got 0."),
+    ("resnet50", {"width_per_group": 0.5}, "expected width_per_group to be an integer of at least 1; got 0.5."),
+    ("resnet50", {"dilate": (True, False)}, "expected dilate to be three booleans; got (True, False)."),
+    ("resnet50", {"dilate": True}, "expected dilate to be three booleans; got True."),
+    ("resnet20", {"shortcut": "a"}, "resnet20: expected shortcut to be one of 'A', 'B', 'C'; got 'a'."),
+    ("resnet50_layer4", {"norm": "batchnorm"}, "Did you mean 'batch'?"),
+    ("convnet3", {"channels": ()}, "expected at least one width in channels; got ()."),
+    ("convnet3", {"channels": 32}, "expected channels to be a sequence of widths; got 32."),
+    ("convnet3", {"kernel_size": 4}, "expected an odd kernel_size; got 4. Take 5."),
+    ("convnet3", {"input_size": 7}, "expected input_size to be an integer of at least 8; got 7."),
+    ("lenet5", {"variant": 1998}, "got 1998. Did you mean '1998'?"),
+    ("lenet5", {"variant": "1998", "num_classes": 3}, "expected num_classes of 10 or 0; got 3."),
+    ("lenet5", {"input_size": 15}, "expected input_size to be an integer of at least 16; got 15."),
+    *((name, {"num_classes": -1}, "expected num_classes to be an integer of at least 0") for name in NETS),
+    *((name, {"num_classes": 2.0}, f"{name}: expected num_classes to be an integer") for name in NETS),
+    *((name, {"in_channels": 0}, "expected in_channels to be an integer of at least 1") for name in NETS),
+    *((name, {"inplace": 2}, "expected inplace to be one of True, False; got 2.") for name in NETS),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "text"), BAD)
+def test_a_wrong_option_is_refused(name: str, options: dict[str, object], text: str) -> None:
+    with torch.device("meta"), pytest.raises(sn.OptionError, match=re.escape(text)):
+        sn.build(name, **options)
+
+
+def test_a_wrong_name_or_keyword_suggests_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"expected the name of a net; got 'ResNet50'\. Did you mean 'resnet50'\?"):
+        sn.build("ResNet50")
+    with pytest.raises(ValueError, match=r"an option that it has; got 'stme'\. Did you mean 'stem'\?"):
+        sn.build("resnet18", stme="cifar")
+    with pytest.raises(TypeError, match=r"resnet18\(\) got an unexpected keyword argument 'stme'"):
+        sn.resnet18(stme="cifar")  # type: ignore[call-arg]
+
+
+def test_list_models() -> None:
+    assert sn.list_models("resnet1*") == ["resnet101", "resnet110", "resnet1202", "resnet152", "resnet18"]
+    assert len(sn.list_models()) == 20
+    assert all(getattr(sn, name) is registry.entry(name).builder for name in sn.list_models())
+    assert sn.list_models("inception*") == []
+
+
+@pytest.mark.parametrize(
+    ("shared", "options"), [(resnet, ResNetOptions), (cifar_resnet, CifarResNetOptions), (sn.vgg, VGGOptions)]
+)
+def test_the_typed_options_are_those_that_are_taken(shared: object, options: type) -> None:
+    parameters = inspect.signature(shared).parameters.values()  # type: ignore[arg-type]
+    taken = {option.name: option.annotation for option in parameters if option.kind is option.KEYWORD_ONLY}
+    assert get_type_hints(options) == taken
+
+
+def test_signatures_spell_every_option_out() -> None:
+    parameters = inspect.signature(sn.resnet50).parameters
+    assert list(parameters)[:3] == ["num_classes", "in_channels", "stem"]
+    assert parameters["dilate"].default == (False, False, False)
+    assert inspect.signature(sn.vgg16).parameters["head"].default == "imagenet"
+    for name in sn.list_models():
+        kinds = {option.kind for option in inspect.signature(registry.entry(name).builder).parameters.values()}
+        assert inspect.Parameter.VAR_KEYWORD not in kinds
+
+
+def test_config_holds_every_option() -> None:
+    net = sn.resnet20(shortcut="B")
+    assert net.config == {
+        "name": "resnet20",
+        "num_classes": 10,
+        "in_channels": 3,
+        "shortcut": "B",
+        "residual": True,
+        "norm": "batch",
+        "inplace": True,
+    }
+    assert sn.vgg([8, (1, 8)], head=sn.VGGHead(hidden=(4,))).config["head"] == {
+        "pool": 1,
+        "hidden": [4],
+        "batch_norm": False,
+        "dropout": 0.5,
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "resnet110", "resnet50_layer4", "convnet3"])
+@pytest.mark.parametrize("residual", [True, False])
+def test_group_norm_leaves_no_batch_norm(name: str, residual: bool) -> None:
+    options = {} if name in ("resnet50_layer4", "convnet3") else {"residual": residual}
+    with torch.device("meta"):
+        net = sn.build(name, norm="group", **options)
+    norms = [layer for layer in net.modules() if "Norm" in type(layer).__name__]
+    assert norms and all(isinstance(layer, torch.nn.GroupNorm) for layer in norms)
+    assert all(layer.num_groups == min(32, layer.num_channels) for layer in norms)
+
+
+def test_num_classes_default_follows_stem_and_head() -> None:
+    with torch.device("meta"):
+        assert sn.resnet18().num_classes == sn.alexnet().num_classes == sn.vgg11().num_classes == 1000
+        assert sn.resnet18(stem="cifar").num_classes == sn.alexnet(stem="cifar").num_classes == 10
+        assert sn.vgg11(head="compact").num_classes == sn.vgg11(head=sn.VGGHead()).num_classes == 10
+        features = [sn.resnet50(), sn.vgg11(num_classes=0), sn.alexnet(num_classes=0), sn.lenet5(num_classes=0)]
+    assert [net.num_features for net in features] == [2048, 4096, 4096, 84]
+
+
+def test_response_normalisation_is_the_papers() -> None:
+    """Krizhevsky et al. 2012, section 3.3: b = a / (k + alpha * sum of 5 squares) ** beta."""
+    layer = sn.vgg11("A-LRN", head="linear").features[2]
+    x = torch.rand(1, 7, 2, 2) * 100
+    squares = torch.nn.functional.pad(x.square(), (0, 0, 0, 0, 2, 2)).unfold(1, 5, 1).sum(dim=-1)
+    torch.testing.assert_close(layer(x), x / (2 + 1e-4 * squares) ** 0.75)
+    with torch.device("meta"):
+        paths = [type(layer).__name__ for layer in sn.alexnet(variant="2012").features[:8]]
+    assert paths == ["Conv2d", "ReLU", "LocalResponseNorm", "MaxPool2d"] * 2
