@@ -185,6 +185,8 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
     precision: Precision = "auto",
     device: Device = "auto",
+    tta: Annotated[str | None, typer.Option(help="Average over views: flip, ten-crop or dense.")] = None,
+    scales: Annotated[str | None, typer.Option(help="Average over these sides in pixels, comma-separated.")] = None,
     confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
 ) -> None:
     """Measure the best net of a run on a labelled split."""
@@ -201,8 +203,14 @@ def evaluate(
         on_error=on_error, channels=channels,  # type: ignore[arg-type]
     )  # fmt: skip
     pictures = replace(pictures, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
-    found = measure(net, pictures, batch_size=batch_size, precision=precision, device=device, progress=True)  # type: ignore[arg-type]
+    sides = None if scales is None else numbers("--scales", scales)
+    found = measure(
+        net, pictures, tta=tta, scales=sides, batch_size=batch_size, precision=precision, device=device,  # type: ignore[arg-type]
+        progress=True,
+    )  # fmt: skip
     typer.echo(f"{found.n:,} pictures: accuracy {found.accuracy:.4f}, loss {found.loss:.4f}")
+    if "plain_accuracy" in found.plan:
+        typer.echo(f"without the views: accuracy {found.plan['plain_accuracy']:.4f}")
     for name, value in found.per_class.items():
         typer.echo(f"  {name:<20} {value:.4f}")
     if confusion is not None:

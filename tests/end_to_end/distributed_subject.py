@@ -33,11 +33,15 @@ def seen_samples() -> list[int]:
         return images
 
     sn.fit(sn.lenet5(), numbered(203), epochs=1, batch_size=32, augment=look, progress=False, device="cpu")
+    return [int(number) for part in everybodys([float(number) for number in seen]) for number in part]
+
+
+def everybodys(thing: list[float]) -> list[list[float]]:
     if not dist.is_initialized():
-        return seen
-    parts: list[list[int]] = [[]] * dist.get_world_size()
-    dist.all_gather_object(parts, seen)
-    return [number for part in parts for number in part]
+        return [thing]
+    parts: list[list[float]] = [[]] * dist.get_world_size()
+    dist.all_gather_object(parts, thing)
+    return parts
 
 
 def main(task: str, folder: Path) -> None:
@@ -50,7 +54,17 @@ def main(task: str, folder: Path) -> None:
     if task == "train":
         history = sn.fit(net, train, val, epochs=2, lr=3e-3, run_dir=folder / "run", **common)
         found = sn.evaluate(net, load("digits", "test"), batch_size=50)
-        told = {"losses": history["loss"], "val": history["val_loss"], "seen": sorted(seen_samples())}
+        torch.manual_seed(RANK)  # other weights on each process, which must not matter
+        normed = sn.convnet3(in_channels=1, channels=(4, 8))
+        ended = sn.fit(normed, train[:203], val, epochs=1, batch_size=32, ema=0.9, progress=False, device="cpu")
+        again = sn.evaluate(normed, val).loss  # dealt to all processes: one net only gives this loss
+        told = {
+            "losses": history["loss"],
+            "val": history["val_loss"],
+            "seen": sorted(seen_samples()),
+            "normed": [ended["val_loss"][0], again],
+            "weights": everybodys([float(t.double().sum()) for t in normed.state_dict().values()]),
+        }
     elif task == "evaluate":
         torch.manual_seed(1)
         found = sn.evaluate(sn.lenet5(), load("digits", "test"), batch_size=50)

@@ -50,6 +50,11 @@ def test_every_sample_is_seen_once(alone: dict[str, Any], two: dict[str, Any]) -
     assert alone["seen"] == two["seen"] == list(range(203))
 
 
+def test_all_processes_hold_one_net_batch_norms_included(two: dict[str, Any]) -> None:
+    first, second = two["weights"]
+    assert first == second and two["normed"][0] == two["normed"][1]
+
+
 def test_evaluation_is_equal_to_the_last_digit(tmp_path: Path) -> None:
     one, three = run(tmp_path / "1", 1, "evaluate"), run(tmp_path / "3", 3, "evaluate")
     assert one == three  # 359 pictures in batches of 50: eight batches, the last of nine pictures

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import RunError, message
 from .feed import Share
@@ -72,6 +72,12 @@ class Group:
         if self.world > 1:
             dist.all_reduce(tensor)
         return tensor
+
+    def align(self, model: nn.Module) -> None:
+        """Give everybody the leader's weights and buffers: batch norms saw other pictures on each process."""
+        if self.world > 1:
+            for tensor in model.state_dict().values():
+                dist.broadcast(tensor, src=0)
 
     def wait(self) -> None:
         if self.world > 1:

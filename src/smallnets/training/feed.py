@@ -147,6 +147,7 @@ class Feed:
     channels_last: bool = False
     workers: int = 0
     share: Share = field(default_factory=Share)
+    _on_device: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples.data) if self.samples.is_loader else len(self.batches)
@@ -175,12 +176,22 @@ class Feed:
     def _in_memory(
         self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]
     ) -> Generator[Batch, None, None]:
-        images, labels = data.images.to(self.device), data.labels.to(self.device)
+        images = self._resident(data)
         for index, size in zip(mine, sizes, strict=True):
-            rows = index.to(self.device, non_blocking=True)
-            batch = augment(images[rows], self.augmentation, self.seed, epoch, index)
+            rows = index.to(images.device, non_blocking=True)
+            batch = images[rows].to(self.device, non_blocking=True)
+            batch = augment(batch, self.augmentation, self.seed, epoch, index)
             batch = normalise(batch, data.mean, data.std, self.channels_last)
-            yield Batch(batch, labels[rows], size, self._weight(size))
+            yield Batch(batch, data.labels[index].to(self.device, non_blocking=True), size, self._weight(size))
+
+    def _resident(self, data: ImageSet) -> Tensor:
+        """The pictures where the batches are gathered: on a GPU if they take less than half of what is free there."""
+        if self.device.type != "cuda":
+            return data.images
+        if self._on_device is None:
+            free, _ = torch.cuda.mem_get_info(self.device)
+            self._on_device = data.images.to(self.device) if data.images.nbytes < free // 2 else data.images
+        return self._on_device
 
     def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
         loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))

@@ -38,7 +38,7 @@ class Progress:
     epoch: int = 0  # epochs that are complete
     batch: int = 0  # batches of the current epoch that are done
     step: int = 0  # optimiser steps so far
-    loss_sum: float = 0.0  # of this epoch, this process's share
+    loss_sum: float = 0.0  # of this epoch so far, over all processes
     correct: int = 0
     seen: int = 0
     seconds: float = 0.0
@@ -89,6 +89,7 @@ class Run:
         self._choose_plan()
         if self.plan.channels_last:
             self.model.to(memory_format=torch.channels_last)
+        self.group.align(self.model)
         self.updates = Updates(self.model, self.options, self.plan, self.group, len(self.feed))
         if self.found is not None:
             self.updates.restore(self.found)
@@ -149,8 +150,9 @@ class Run:
     def _epoch(self, stop: Stop) -> None:
         progress, options = self.progress, self.options
         self.model.train()
-        loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=self.device)
-        correct = torch.tensor(progress.correct, dtype=torch.int64, device=self.device)
+        begun = (progress.loss_sum, progress.correct) if self.group.leads else (0.0, 0)
+        loss_sum = torch.tensor(begun[0], dtype=torch.float64, device=self.device)
+        correct = torch.tensor(begun[1], dtype=torch.int64, device=self.device)
         before, started = progress.seconds, time.perf_counter()
         self.reporter.start(progress.epoch, progress.seen)
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch)) as batches:
@@ -166,7 +168,8 @@ class Run:
                 self.reporter.step(images, loss_sum, correct, progress.seen)
                 asked = self._asked_to_stop(stop)
                 if asked or (options.save_every and progress.step % options.save_every == 0):
-                    progress.loss_sum, progress.correct = loss_sum.item(), int(correct)
+                    sums = self.group.sum(torch.stack([loss_sum, correct.double()]))
+                    progress.loss_sum, progress.correct = sums[0].item(), int(sums[1])
                     self._save()
                 if asked:
                     self._leave(stop)
@@ -201,6 +204,7 @@ class Run:
         }
         started = time.perf_counter()
         with self.updates.averaged():
+            self.group.align(self.model)
             if self.val is not None:
                 self.model.eval()
                 size = max(256, options.batch_size)

@@ -77,7 +77,7 @@ def rescale(x: Tensor, side: int) -> Tensor:
 
 
 def ten_crops(x: Tensor, side: int) -> Iterator[Tensor]:
-    """Four corners and the centre, and their mirror images; from a picture that is made larger than the crops, if it is not."""
+    """Four corners and the centre, and their mirror images, of a picture that is first made larger, if need be."""
     if min(x.shape[2:]) <= side:
         x = rescale(x, side + 2 * round(side / 14))  # 256 for crops of 224, as in the papers
     height, width = x.shape[2:]
