@@ -11,6 +11,12 @@ NETS = sn.list_models()
 # One depth a family for the dear checks in `make test`; all nets have them in `make test-all`.
 ONE_A_FAMILY = ("lenet5", "convnet3", "alexnet", "vgg11", "resnet18", "resnet20", "resnet50_layer4")
 
+# The same layers under narrow linear ones, whose full width only costs time; `make test-all` takes the full width too.
+NARROW: dict[str, dict[str, object]] = {
+    "alexnet": {"hidden": (64, 64)},
+    **{name: {"head": sn.VGGHead(pool=7, hidden=(64, 64))} for name in NETS if name.startswith("vgg")},
+}
+
 
 def free_size(name: str) -> bool:
     """Whether the net takes any picture size, as nets with an adaptive or global pool do."""
@@ -40,6 +46,11 @@ def pictures(name: str, n: int = 2, *, more: tuple[int, int] = (0, 0), channels:
 def on_meta(name: str, **options: object) -> sn.Net:
     with torch.device("meta"):
         return sn.build(name, **options)
+
+
+def device_for_shapes(name: str) -> str:
+    """Where shapes are had cheapest: on meta, but for 1202 layers of little work and much abstract bookkeeping."""
+    return "cpu" if name == "resnet1202" else "meta"
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -11,14 +11,31 @@ from torch import Tensor, nn
 
 import smallnets as sn
 from smallnets.models.registry import entry
-from zoo_cases import NETS, ONE_A_FAMILY, count_macs, count_parameters, free_size, on_meta, pictures, small_side
+from zoo_cases import (
+    NARROW,
+    NETS,
+    ONE_A_FAMILY,
+    count_macs,
+    count_parameters,
+    device_for_shapes,
+    free_size,
+    on_meta,
+    pictures,
+    small_side,
+)
+
+CASES = [
+    *(pytest.param((name, NARROW.get(name, {})), id=name) for name in NETS),
+    *(pytest.param((name, {}), id=f"{name}-full", marks=pytest.mark.slow) for name in NARROW),
+]
 
 
-@pytest.fixture(scope="module", params=NETS)
+@pytest.fixture(scope="module", params=CASES)
 def net(request: pytest.FixtureRequest) -> Iterator[sn.Net]:
     """Each net once, in eval mode; pytest runs all checks of one net before it builds the next."""
+    name, options = request.param
     torch.manual_seed(0)
-    yield sn.build(request.param, num_classes=10).eval()
+    yield sn.build(name, num_classes=10, **options).eval()
 
 
 def name_of(net: sn.Net) -> str:
@@ -75,7 +92,7 @@ def test_pickle_and_deepcopy(net: sn.Net) -> None:
 def test_one_seed_makes_one_net_and_state_dicts_go_round(net: sn.Net) -> None:
     """The second build has nothing in place, so that it also takes full backward hooks on every module."""
     torch.manual_seed(0)
-    twin = sn.build(name_of(net), num_classes=10, inplace=False)
+    twin = sn.build(**{**net.config, "inplace": False})
     assert_equal_state(twin, net)
     assert not any(getattr(module, "inplace", False) for module in twin.modules())
     called: set[nn.Module] = set()
@@ -99,7 +116,7 @@ def test_in_place_gives_the_same_gradients(name: str) -> None:
     grads: list[list[Tensor]] = []
     for inplace in (True, False):
         torch.manual_seed(0)
-        twin = sn.build(name, num_classes=10, inplace=inplace).eval()
+        twin = sn.build(name, num_classes=10, inplace=inplace, **NARROW.get(name, {})).eval()
         twin(x).square().sum().backward()
         grads.append([parameter.grad for parameter in twin.parameters() if parameter.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
@@ -137,22 +154,27 @@ def test_config_goes_through_json_and_rebuilds_the_net(name: str) -> None:
     ]
 
 
+def build_for_shapes(name: str, **options: object) -> sn.Net:
+    with torch.device(device_for_shapes(name)):
+        return sn.build(name, **options)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_channels_and_classes(name: str) -> None:
     for channels, num_classes in ((1, 0), (3, 2), (4, 1000)):
-        net = on_meta(name, in_channels=channels, num_classes=num_classes).eval()
+        net = build_for_shapes(name, in_channels=channels, num_classes=num_classes).eval()
         assert net.input_size[0] == channels
         assert net.num_classes == num_classes
-        x = pictures(name, channels=channels).to("meta")
+        x = pictures(name, channels=channels).to(device_for_shapes(name))
         assert net(x).shape == (2, num_classes or net.num_features)
         with pytest.raises(sn.ShapeError, match=f"in_channels={channels + 1}"):
-            net(pictures(name, channels=channels + 1).to("meta"))
+            net(pictures(name, channels=channels + 1).to(device_for_shapes(name)))
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_reset_classifier(name: str) -> None:
-    net = on_meta(name).eval()
-    features = net.forward_features(pictures(name).to("meta"))
+    net = build_for_shapes(name).eval()
+    features = net.forward_features(pictures(name).to(device_for_shapes(name)))
     for num_classes in (5, 0, 3):
         assert net.reset_classifier(num_classes) is net
         assert net.forward_head(features).shape == (2, num_classes or net.num_features)
@@ -166,17 +188,17 @@ def test_reset_classifier(name: str) -> None:
 def test_feature_info_is_what_is_seen(name: str) -> None:
     """Channels by looking; strides by enlarging the picture: 2 strides more pixels are 2 more in the map."""
     seen: dict[str, Tensor] = {}
-    net = on_meta(name).eval()
+    net = build_for_shapes(name).eval()
     shapes: list[dict[str, torch.Size]] = []
     stride = net.feature_info[-1].stride
     for more in (0, 2 * stride):
         side = small_side(name) + more
         if not free_size(name):
-            net = on_meta(name, input_size=side).eval()
+            net = build_for_shapes(name, input_size=side).eval()
         for stage in net.feature_info:
             layer = net.get_submodule(stage.name)
             layer.register_forward_hook(lambda _m, _i, out, path=stage.name: seen.__setitem__(path, out))
-        last = net.forward_features(torch.empty(1, net.input_size[0], side, side, device="meta"))
+        last = net.forward_features(torch.empty(1, net.input_size[0], side, side, device=device_for_shapes(name)))
         shapes.append({path: out.shape for path, out in seen.items()})
         assert shapes[-1][net.feature_info[-1].name] == last.shape
     for stage in net.feature_info:

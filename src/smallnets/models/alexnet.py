@@ -15,7 +15,7 @@ from ..errors import check_choice, check_int, check_number, check_widths
 from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, Window, classifier, smallest_side
 from .blocks import dropout_layer, local_response_norm
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 
 
 class Tower(NamedTuple):
@@ -108,16 +108,12 @@ class AlexNet(Net):
         return self.classifier(self.avgpool(x).flatten(1))
 
 
-@register(
-    paper="Krizhevsky et al. 2012",
-    year=2012,
-    # Section 5 of the paper: its three steps of a tenth, here at fixed epochs.
-    recipe=Recipe(epochs=90, batch_size=128, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="step(30, 0.1)"),
-    parameters=61_100_840,
-    macs=714_188_480,
-    input_size=(3, 224, 224),
-    smallest=63,
-)
+# Section 5 of the paper: its three steps of a tenth, here at fixed epochs.
+RECIPE = Recipe(epochs=90, batch_size=128, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="step(30, 0.1)")
+FAMILY = Family("Krizhevsky et al. 2012", 2012, RECIPE, input_size=(3, 224, 224), smallest=63)
+
+
+@register(FAMILY, 61_100_840, 714_188_480)
 def alexnet(
     num_classes: int | None = None,
     in_channels: int = 3,

@@ -11,7 +11,7 @@ from ..errors import OptionError, check_choice, check_int, check_number, check_w
 from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
 from .blocks import Norm, norm_layer
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 
 
 class ConvNet3(Net):
@@ -65,15 +65,11 @@ class ConvNet3(Net):
         return self.classifier(x.flatten(1))
 
 
-@register(
-    paper="Three-convolution CIFAR-10 lab classifier",
-    year=2020,
-    recipe=Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=2e-3, weight_decay=0.01, schedule="onecycle"),
-    parameters=469_532,
-    macs=28_882_300,
-    input_size=(3, 32, 32),
-    smallest=32,
-)
+RECIPE = Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=2e-3, weight_decay=0.01, schedule="onecycle")
+FAMILY = Family("Three-convolution CIFAR-10 lab classifier", 2020, RECIPE, input_size=(3, 32, 32), smallest=32)
+
+
+@register(FAMILY, 469_532, 28_882_300)
 def convnet3(
     num_classes: int = 10,
     in_channels: int = 3,

@@ -16,7 +16,7 @@ from ..errors import OptionError, check_choice, check_int, message
 from ..weights import WeightsLike
 from .base import InputRule, Net, Stage, classifier
 from .lenet_codes import digit_codes
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 
 # Widths of the two convolutions and of the hidden linear layers.
 PLANS: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {
@@ -174,15 +174,11 @@ def check_codes(num_classes: int) -> None:
         raise OptionError(message("lenet5 of 1998", "num_classes of 10 or 0", repr(num_classes), advice))
 
 
-@register(
-    paper="LeCun et al. 1998",
-    year=1998,
-    recipe=Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle"),
-    parameters=61_706,
-    macs=416_520,
-    input_size=(1, 32, 32),
-    smallest=32,
-)
+RECIPE = Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle")
+FAMILY = Family("LeCun et al. 1998", 1998, RECIPE, input_size=(1, 32, 32), smallest=32)
+
+
+@register(FAMILY, 61_706, 416_520)
 def lenet5(
     num_classes: int = 10,
     in_channels: int = 1,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
 from ..errors import OptionError, message, nearest
 from ..weights import Uninitialised, load_weights
@@ -36,6 +36,16 @@ class Recipe:
     schedule: str = "onecycle"
 
 
+class Family(NamedTuple):
+    """What the nets of one paper share; see ``Entry``."""
+
+    paper: str
+    year: int
+    recipe: Recipe
+    input_size: tuple[int, int, int]
+    smallest: int
+
+
 @dataclass(frozen=True)
 class Entry:
     """A net of the zoo as ``smallnets list`` shows it.
@@ -62,15 +72,7 @@ ENTRIES: dict[str, Entry] = {}
 
 
 def register(
-    *,
-    paper: str,
-    year: int,
-    recipe: Recipe,
-    parameters: int,
-    macs: int,
-    input_size: tuple[int, int, int],
-    smallest: int,
-    shared: Callable[..., Net] | None = None,
+    family: Family, parameters: int, macs: int, *, shared: Callable[..., Net] | None = None
 ) -> Callable[[Callable[P, N]], Callable[P, N]]:
     """Put a builder on the list.
 
@@ -78,13 +80,9 @@ def register(
     which the layers are made without memory, so that nothing is initialised only to be overwritten.
 
     Args:
-        paper: Who wrote it and when.
-        year: The same year, to sort by.
-        recipe: What trains the net well.
+        family: What it has in common with its kin.
         parameters: See ``Entry``.
         macs: See ``Entry``.
-        input_size: See ``Entry``.
-        smallest: See ``Entry``.
         shared: The function whose keyword-only options, with their defaults, are meant by the builder's
             ``**options``; ``inspect.signature`` of the builder then shows them one by one.
     """
@@ -112,9 +110,7 @@ def register(
             return net
 
         vars(build_and_note)["__signature__"] = signature
-        ENTRIES[name] = Entry(
-            name, build_and_note, paper, year, recipe, parameters, macs, input_size=input_size, smallest=smallest
-        )
+        ENTRIES[name] = Entry(name, build_and_note, parameters=parameters, macs=macs, **family._asdict())
         return build_and_note
 
     return decorate

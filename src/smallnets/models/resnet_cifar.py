@@ -8,12 +8,13 @@ from typing import TypedDict, Unpack
 from ..errors import check_choice
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 from .resnet import ResNet, check_common, plan_stages
 from .resnet_blocks import BasicBlock, Shortcut, Style
 
 # Batch and weight decay of section 4.2; one cycle of the learning rate instead of its steps needs half the epochs.
 RECIPE = Recipe(epochs=80, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="onecycle")
+FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
 class CifarResNetOptions(TypedDict, total=False):
@@ -62,16 +63,7 @@ def cifar_resnet(
     )
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=269_722,
-    macs=40_551_040,
-    input_size=(3, 32, 32),
-    smallest=1,
-    shared=cifar_resnet,
-)
+@register(FAMILY, 269_722, 40_551_040, shared=cifar_resnet)
 def resnet20(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-20 for CIFAR, three stages of 3 basic blocks: 269,722 parameters at 10 classes.
 
@@ -103,16 +95,7 @@ def resnet20(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     return cifar_resnet(20, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=464_154,
-    macs=68_862_592,
-    input_size=(3, 32, 32),
-    smallest=1,
-    shared=cifar_resnet,
-)
+@register(FAMILY, 464_154, 68_862_592, shared=cifar_resnet)
 def resnet32(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-32 for CIFAR, three stages of 5 basic blocks: 464,154 parameters at 10 classes.
 
@@ -137,16 +120,7 @@ def resnet32(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     return cifar_resnet(32, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=658_586,
-    macs=97_174_144,
-    input_size=(3, 32, 32),
-    smallest=1,
-    shared=cifar_resnet,
-)
+@register(FAMILY, 658_586, 97_174_144, shared=cifar_resnet)
 def resnet44(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-44 for CIFAR, three stages of 7 basic blocks: 658,586 parameters at 10 classes.
 
@@ -171,16 +145,7 @@ def resnet44(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     return cifar_resnet(44, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=853_018,
-    macs=125_485_696,
-    input_size=(3, 32, 32),
-    smallest=1,
-    shared=cifar_resnet,
-)
+@register(FAMILY, 853_018, 125_485_696, shared=cifar_resnet)
 def resnet56(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-56 for CIFAR, three stages of 9 basic blocks: 853,018 parameters at 10 classes.
 
@@ -205,16 +170,7 @@ def resnet56(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     return cifar_resnet(56, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=1_727_962,
-    macs=252_887_680,
-    input_size=(3, 32, 32),
-    smallest=1,
-    shared=cifar_resnet,
-)
+@register(FAMILY, 1_727_962, 252_887_680, shared=cifar_resnet)
 def resnet110(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-110 for CIFAR, three stages of 18 basic blocks: 1,727,962 parameters at 10 classes.
 
@@ -239,16 +195,7 @@ def resnet110(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cif
     return cifar_resnet(110, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=19_421_274,
-    macs=2_829_238_912,
-    input_size=(3, 32, 32),
-    smallest=1,
-    shared=cifar_resnet,
-)
+@register(FAMILY, 19_421_274, 2_829_238_912, shared=cifar_resnet)
 def resnet1202(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-1202 for CIFAR, three stages of 200 basic blocks: 19,421,274 parameters at 10 classes.
 

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 from ..errors import OptionError, check_choice, check_int, message
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 from .resnet import BlockType, ResNet, Stem, check_common, plan_stages
 from .resnet_blocks import BasicBlock, Bottleneck, Shortcut, StrideIn, Style
 
@@ -112,18 +112,10 @@ def check_dilate(name: str, dilate: object) -> None:
 
 # Section 3.4 of the paper, with a cosine in place of its steps.
 RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", lr=0.1, weight_decay=1e-4, schedule="cosine")
+FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 224, 224), smallest=1)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=11_689_512,
-    macs=1_814_073_344,
-    input_size=(3, 224, 224),
-    smallest=1,
-    shared=resnet,
-)
+@register(FAMILY, 11_689_512, 1_814_073_344, shared=resnet)
 def resnet18(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-18, two basic blocks a stage: 11,689,512 parameters at 1000 classes.
 
@@ -167,16 +159,7 @@ def resnet18(num_classes: int | None = None, in_channels: int = 3, **options: Un
     return resnet(18, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=21_797_672,
-    macs=3_663_761_408,
-    input_size=(3, 224, 224),
-    smallest=1,
-    shared=resnet,
-)
+@register(FAMILY, 21_797_672, 3_663_761_408, shared=resnet)
 def resnet34(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-34, 3, 4, 6 and 3 basic blocks: 21,797,672 parameters at 1000 classes.
 
@@ -202,16 +185,7 @@ def resnet34(num_classes: int | None = None, in_channels: int = 3, **options: Un
     return resnet(34, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=25_557_032,
-    macs=4_089_184_256,
-    input_size=(3, 224, 224),
-    smallest=1,
-    shared=resnet,
-)
+@register(FAMILY, 25_557_032, 4_089_184_256, shared=resnet)
 def resnet50(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-50, 3, 4, 6 and 3 bottlenecks: 25,557,032 parameters at 1000 classes.
 
@@ -239,16 +213,7 @@ def resnet50(num_classes: int | None = None, in_channels: int = 3, **options: Un
     return resnet(50, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=44_549_160,
-    macs=7_801_405_440,
-    input_size=(3, 224, 224),
-    smallest=1,
-    shared=resnet,
-)
+@register(FAMILY, 44_549_160, 7_801_405_440, shared=resnet)
 def resnet101(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-101, 3, 4, 23 and 3 bottlenecks: 44,549,160 parameters at 1000 classes.
 
@@ -275,16 +240,7 @@ def resnet101(num_classes: int | None = None, in_channels: int = 3, **options: U
     return resnet(101, num_classes, in_channels, **options)
 
 
-@register(
-    paper="He et al. 2016",
-    year=2016,
-    recipe=RECIPE,
-    parameters=60_192_808,
-    macs=11_513_626_624,
-    input_size=(3, 224, 224),
-    smallest=1,
-    shared=resnet,
-)
+@register(FAMILY, 60_192_808, 11_513_626_624, shared=resnet)
 def resnet152(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-152, 3, 8, 36 and 3 bottlenecks: 60,192,808 parameters at 1000 classes.
 

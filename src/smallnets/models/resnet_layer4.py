@@ -5,11 +5,12 @@ from torch import nn
 from ..errors import check_choice
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 from .resnet import ResNet, StagePlan, check_common
 from .resnet_blocks import Bottleneck, Style
 
 RECIPE = Recipe(epochs=40, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="onecycle")
+FAMILY = Family("Lab report after He et al. 2016", 2020, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
 class XavierConv2d(nn.Conv2d):
@@ -37,15 +38,7 @@ LAYER4 = (
 )
 
 
-@register(
-    paper="Lab report after He et al. 2016",
-    year=2020,
-    recipe=RECIPE,
-    parameters=8_898_826,
-    macs=59_172_864,
-    input_size=(3, 32, 32),
-    smallest=1,
-)
+@register(FAMILY, 8_898_826, 59_172_864)
 def resnet50_layer4(
     num_classes: int = 10,
     in_channels: int = 3,

@@ -14,7 +14,7 @@ from ..errors import check_choice, check_int
 from ..weights import WeightsLike
 from .base import ANY_SIDE, InputRule, Net, Stage, Window, classifier, largest_side, smallest_side
 from .blocks import Conv2d, dropout_layer, local_response_norm
-from .registry import Recipe, register
+from .registry import Family, Recipe, register
 from .vgg_config import HEADS, LAYERS, HeadName, Layer, VGGConfig, VGGHead, read_head, read_layers
 
 ADVICE = "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
@@ -134,17 +134,10 @@ class VGGOptions(TypedDict, total=False):
 
 # Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
 RECIPE = Recipe(epochs=74, batch_size=256, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="cosine")
+FAMILY = Family("Simonyan & Zisserman 2015", 2015, RECIPE, input_size=(3, 224, 224), smallest=32)
 
 
-@register(
-    paper="Simonyan & Zisserman 2015",
-    year=2015,
-    recipe=RECIPE,
-    parameters=132_863_336,
-    macs=7_609_090_048,
-    input_size=(3, 224, 224),
-    smallest=32,
-)
+@register(FAMILY, 132_863_336, 7_609_090_048)
 def vgg(
     cfg: VGGConfig = "A",
     batch_norm: bool = False,
@@ -187,16 +180,7 @@ def vgg(
     return make_vgg("vgg", tuple(LAYERS), cfg, batch_norm, num_classes, in_channels, head, inplace)
 
 
-@register(
-    paper="Simonyan & Zisserman 2015",
-    year=2015,
-    recipe=RECIPE,
-    parameters=132_863_336,
-    macs=7_609_090_048,
-    input_size=(3, 224, 224),
-    smallest=32,
-    shared=vgg,
-)
+@register(FAMILY, 132_863_336, 7_609_090_048, shared=vgg)
 def vgg11(cfg: VGGConfig = "A", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
     """VGG with 11 weight layers: configuration A, 132,863,336 parameters at 1000 classes.
 
@@ -224,16 +208,7 @@ def vgg11(cfg: VGGConfig = "A", batch_norm: bool = False, **options: Unpack[VGGO
     return make_vgg("vgg11", ("A", "A-LRN"), cfg, batch_norm, **options)
 
 
-@register(
-    paper="Simonyan & Zisserman 2015",
-    year=2015,
-    recipe=RECIPE,
-    parameters=133_047_848,
-    macs=11_308_466_176,
-    input_size=(3, 224, 224),
-    smallest=32,
-    shared=vgg,
-)
+@register(FAMILY, 133_047_848, 11_308_466_176, shared=vgg)
 def vgg13(cfg: VGGConfig = "B", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
     """VGG with 13 weight layers: configuration B, 133,047,848 parameters at 1000 classes.
 
@@ -261,16 +236,7 @@ def vgg13(cfg: VGGConfig = "B", batch_norm: bool = False, **options: Unpack[VGGO
     return make_vgg("vgg13", ("B",), cfg, batch_norm, **options)
 
 
-@register(
-    paper="Simonyan & Zisserman 2015",
-    year=2015,
-    recipe=RECIPE,
-    parameters=138_357_544,
-    macs=15_470_264_320,
-    input_size=(3, 224, 224),
-    smallest=32,
-    shared=vgg,
-)
+@register(FAMILY, 138_357_544, 15_470_264_320, shared=vgg)
 def vgg16(cfg: VGGConfig = "D", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
     """VGG with 16 weight layers: configuration D, 138,357,544 parameters at 1000 classes.
 
@@ -298,16 +264,7 @@ def vgg16(cfg: VGGConfig = "D", batch_norm: bool = False, **options: Unpack[VGGO
     return make_vgg("vgg16", ("C", "D"), cfg, batch_norm, **options)
 
 
-@register(
-    paper="Simonyan & Zisserman 2015",
-    year=2015,
-    recipe=RECIPE,
-    parameters=143_667_240,
-    macs=19_632_062_464,
-    input_size=(3, 224, 224),
-    smallest=32,
-    shared=vgg,
-)
+@register(FAMILY, 143_667_240, 19_632_062_464, shared=vgg)
 def vgg19(cfg: VGGConfig = "E", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
     """VGG with 19 weight layers: configuration E, 143,667,240 parameters at 1000 classes.
 
