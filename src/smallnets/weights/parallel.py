@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-CHUNK = 1 << 24  # bytes a read; 16 MiB keeps the threads evenly busy, larger and smaller measured no faster
+CHUNK = 1 << 24  # bytes a read: 16 MiB, so that the threads share out one large tensor evenly
 LARGE = 1 << 20  # bytes from which on preparing the memory pays
 READERS = min(4, os.cpu_count() or 1)
 
