@@ -158,6 +158,18 @@ def test_a_forward_that_names_a_gpu() -> None:
     assert summarize(OnTheGPU(), (3, 8, 8)).rows[-1].output == (1, 4, 6, 6)
 
 
+@pytest.mark.parametrize("model", [None, lambda x: x, nn.Linear])
+def test_what_is_no_module(model: Any) -> None:
+    with pytest.raises(ValueError, match=r"summarize: expected a torch\.nn\.Module; got "):
+        summarize(model, (3, 8, 8))
+
+
+def test_an_exported_model() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    exported = torch.export.export(net, (torch.zeros(1, 3, 8, 8),)).module()
+    assert summarize(exported, (3, 8, 8)).totals.macs == summarize(net, (3, 8, 8)).totals.macs
+
+
 def test_any_other_refusal_is_quoted() -> None:
     class Splits(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import random
 import sys
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +39,7 @@ class Op:
 OPS: dict[Any, Op] = {}
 
 
-class NoData(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class NoData(TorchDispatchMode):
     """Every op runs on the meta device, but for small constants, which keep their values."""
 
     def __init__(self) -> None:
@@ -64,11 +65,15 @@ class NoData(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def record(self, op: Op, func: Any, args: Any, kwargs: Any) -> Any:
         """Run one op that touches the picture or the weights."""
-        # PyTorch spells batch norm out in Python on the meta device: most of a deep net's time for a known shape.
+        # PyTorch spells these out in Python on the meta device: most of a deep net's time for shapes that are known.
         if op.name == "native_batch_norm":
             x = args[0]
-            statistics = torch.empty(x.shape[1] if args[5] else 0, dtype=x.dtype, device="meta")
-            return torch.empty_like(x), statistics, torch.empty_like(statistics)
+            mean, deviation = (x.new_empty(x.shape[1] if args[5] else 0) for _ in range(2))
+            return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta"), mean, deviation
+        if op.name == "addmm" and not kwargs and args[0].dim() == 1:
+            bias, a, b = args
+            if a.dim() == b.dim() == 2 and a.shape[1] == b.shape[0] and bias.shape[0] == b.shape[1]:
+                return a.new_empty(a.shape[0], b.shape[1])
         return func(*args, **kwargs)
 
 
@@ -124,12 +129,14 @@ def abstract_device(device: Any) -> Any:
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """A run that does not depend on the caller's inference mode and puts back the random states it may draw from."""
+    """A run that neither depends on the caller's inference mode nor moves a random state, nor warns of its own."""
     torch_state, python_state = torch.get_rng_state(), random.getstate()
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy else None
     try:
-        with torch.inference_mode(False):
+        # What a forward warns of it says again when it really runs.
+        with torch.inference_mode(False), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         torch.set_rng_state(torch_state)

@@ -29,7 +29,7 @@ def explain(replica: Replica, record: Record, input_size: Any) -> str:
         return str(cause)
     if isinstance(cause, ValueNeeded) or any(words in str(cause) for words in NO_DATA):
         advice = "Take the decision from sizes or from Python values, or summarise the parts by themselves."
-        given = f"a value read out of a tensor in {place(failure)}"
+        given = f"a value read out of a tensor in {failure.path or 'forward'}"
         return message(who, "a forward whose course follows from the sizes alone", given, advice)
     picture = as_picture(input_size)
     sentence = wrong_channels(who, failure, input_size)

@@ -24,7 +24,7 @@ def saved_bytes(replica: Replica, input_size: Any, batch_size: int) -> int:
         return tensor
 
     args, kwargs = make_inputs(input_size, batch_size, replica.dtype)
-    module.train()
+    replica.train(True)
     try:
         with undisturbed(), torch.enable_grad(), NoData(), NoDevice():
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -34,5 +34,5 @@ def saved_bytes(replica: Replica, input_size: Any, batch_size: int) -> int:
         given = f"one that fails at batch size {batch_size}: {cause}"
         raise ShapeError(message("training_memory", "a model that runs in training mode", given)) from cause
     finally:
-        module.eval()
+        replica.train(False)
     return sum(tensor.untyped_storage().nbytes() for storage, tensor in kept.items() if storage not in owned)

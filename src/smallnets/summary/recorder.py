@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .abstract import NoData, NoDevice, Op, undisturbed
 from .calls import (
@@ -119,6 +120,12 @@ class Recorder:
                 module.__dict__["forward"] = own
 
     def container(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if isinstance(module, parametrize.ParametrizationList):  # makes a weight; that is no cost of the picture's
+            opened, self._open = self._open, Open(path, type_name(module), "module", (), ())
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                self._open = opened
         if self._open is not None:
             return forward(*args, **kwargs)
         self.record.modules.setdefault(path, type_name(module))
@@ -134,6 +141,13 @@ class Recorder:
     def leaf(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self._open is not None or isinstance(module, nn.Sequential):
             return forward(*args, **kwargs)
+        if type(module).__module__.startswith("torch.nn."):
+            # PyTorch's own layers name no device, so that nobody has to watch their calls: most of the time saved.
+            with torch._C.DisableTorchFunction():  # pyright: ignore[reportPrivateUsage]
+                return self._leaf(path, module, forward, args, kwargs)
+        return self._leaf(path, module, forward, args, kwargs)
+
+    def _leaf(self, path: str, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         given = tensors_of((args, kwargs))
         opened = self._open = Open(path, type_name(module), "module", shapes_in(given), rows_behind(given))
         opened.params = sum(parameter.numel() for parameter in own_parameters(module))
@@ -219,7 +233,7 @@ class Recorder:
             self.record.failure = Failure(path, type_, module, shapes_in(given), cause)
 
 
-class Ops(NoData):  # type: ignore[no-untyped-call]
+class Ops(NoData):
     """Shows each ATen op to the recorder."""
 
     def __init__(self, recorder: Recorder) -> None:

@@ -7,12 +7,13 @@ import copy
 import functools
 import types
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ShapeError, message
+from ..errors import OptionError, ShapeError, message
 
 # What a copy may share: values that nobody can change.
 SHARED = frozenset(
@@ -36,6 +37,7 @@ HOOKS = frozenset(
 )
 # What every class has that does not pickle itself in a way of its own.
 REDUCE: Any = object.__reduce_ex__
+PLAIN = frozenset((dict, list, set, OrderedDict))
 # Constants up to this many elements keep their values: code reads indices and flags from them.
 SMALL = 4096
 
@@ -50,18 +52,24 @@ class Replica:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        check_module(model)
         model = unwrap(model)
         check_supported(model)
         self.type = type(model).__name__
         self._memo: dict[int, Any] = {}
         with torch.inference_mode(False):  # whose tensors show ops that are not taken apart
             self.module: nn.Module = self._module(model)
-        self.module.eval()
+        self.train(False)
         del self._memo
         parameters = list(self.module.parameters())
         self.counts = {id(parameter): parameter.numel() for parameter in parameters}
         floating = (parameter.dtype for parameter in parameters if parameter.is_floating_point())
         self.dtype = next(floating, torch.get_default_dtype())
+
+    def train(self, mode: bool) -> None:
+        """Set training mode or eval mode; an exported module knows no other than the one that it has."""
+        with suppress(NotImplementedError):
+            self.module.train(mode)
 
     def _copy(self, value: Any) -> Any:
         if type(value) in SHARED:
@@ -116,11 +124,20 @@ class Replica:
             state[name] = OrderedDict()
         state["_compiled_call_impl"] = None
         for name, value in state.items():
-            if type(value) not in SHARED and name not in HOOKS:
-                state[name] = self._copy(value)
+            if type(value) in SHARED or name in HOOKS:
+                continue
+            kind = type(value)
+            # Most of a layer's dicts are empty; a shared identity among empty ones is nobody's.
+            state[name] = kind() if kind in PLAIN and not value else self._copy(value)
         # nn.Module.__setattr__ would sort the values into its own dicts again.
         twin.__dict__.update(state)
         return twin
+
+
+def check_module(model: object) -> None:
+    """Refuse what is no module."""
+    if not isinstance(model, nn.Module):
+        raise OptionError(message("summarize", "a torch.nn.Module", type(model).__name__))
 
 
 def unwrap(model: nn.Module) -> nn.Module:

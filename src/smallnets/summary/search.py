@@ -45,14 +45,14 @@ class Probe:
         """Whether the net takes a picture of that size."""
         args, _ = make_inputs((self.channels, height, width), self.batch_size, self.replica.dtype)
         module = self.replica.module
-        module.train(self.training)
+        self.replica.train(self.training)
         try:
             with undisturbed(), torch.no_grad(), NoData(), NoDevice():
                 module(*args)
         except Exception:
             return False
         finally:
-            module.eval()
+            self.replica.train(False)
         return True
 
     def smallest(self, largest: int = LARGEST) -> tuple[int, int] | None:

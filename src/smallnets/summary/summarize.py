@@ -69,13 +69,11 @@ def trace(replica: Replica, input_size: Any, batch_size: int) -> Record:
 
 def unchecked(replica: Replica) -> Replica:
     """The replica of a net of the zoo without the check of its input."""
-    net = replica.module
-    assert isinstance(net, Net)
 
-    def forward(x: Tensor) -> Tensor:
-        return net.forward_head(net.forward_features(x))
+    def take(x: Tensor) -> Tensor:
+        return x
 
-    net.__dict__["forward"] = forward
+    replica.module.__dict__["check"] = take
     return replica
 
 

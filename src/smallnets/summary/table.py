@@ -89,7 +89,7 @@ class Summary:
 
         >>> from smallnets import lenet5, summarize
         >>> summarize(lenet5(), (1, 32, 32)).training_memory(batch_size=1)
-        72324
+        49040
         """
         from .memory import saved_bytes
 

@@ -9,9 +9,10 @@ from torch import nn
 
 from ..errors import DataError, OptionError, message
 from .distributed import Group
-from .feed import Feed, Samples, check_fit
+from .feed import Feed
 from .options import FitOptions
 from .plan import Plan
+from .samples import Samples, check_fit
 
 
 def check_run(model: nn.Module, train: Samples, val: Samples | None, options: FitOptions, group: Group) -> None:

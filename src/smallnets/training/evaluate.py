@@ -13,10 +13,11 @@ from tqdm import tqdm
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, message
 from .distributed import Group, current_group
-from .feed import Batch, Samples, check_fit, in_order, plan_batches, understand
+from .feed import Batch, in_order, plan_batches
 from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
 from .plan import Plan, choose_device, preserved
+from .samples import Samples, check_fit, understand
 from .tta import Views
 
 Loss = Callable[[Tensor, Tensor], Tensor]

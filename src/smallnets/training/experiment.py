@@ -13,8 +13,10 @@ from ..errors import DataError, ShapeError, message
 from ..models.base import Net
 from ..models.registry import build, entry
 from .distributed import current_group
+from .evaluate import evaluate
 from .fit import fit
 from .options import FitOptions
+from .plan import choose_device
 from .report import read_report, write_report
 
 VALIDATION = 0.1  # share of the training split that is held out
@@ -59,21 +61,23 @@ class Experiment:
         torch.manual_seed(settings.seed)
         net = self._build(train)
         folder = Path(str(settings.run_dir))
-        leads = current_group().leads
         done = read_report(folder)
+        leads = current_group(choose_device(settings.device)).leads
         history = fit(net, train, val, options=settings)
-        if not leads:
-            return
         if done is not None and done["epochs"] == len(history):
-            yield f"The run in {folder} is complete; this is its report."
-            yield from lines(done, folder)
+            if leads:
+                yield f"The run in {folder} is complete; this is its report."
+                yield from lines(done, folder)
             return
         test = self._load_test(loading)
         if test is None:
-            yield f"No {self.test!r} split in {self.source}: nothing was tested."
+            if leads:
+                yield f"No {self.test!r} split in {self.source}: nothing was tested."
             return
-        report = write_report(folder, net, test, history, data=self.source, classes=list(train.classes))
-        yield from lines(report, folder)
+        metrics = evaluate(net, test, device=settings.device)  # all processes share this
+        if leads:
+            report = write_report(folder, net, test, metrics, history, data=self.source, classes=list(train.classes))
+            yield from lines(report, folder)
 
     def _build(self, train: Pictures) -> Net:
         known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}

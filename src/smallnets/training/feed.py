@@ -1,4 +1,4 @@
-"""Batches of anything a user may hand over, in a stateless order, ready on the device.
+"""Batches in a stateless order, ready on the device.
 
 N batch, C channels, H W pixels.
 """
@@ -6,22 +6,18 @@ N batch, C channels, H W pixels.
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..data.augment import Augmentation, augment, normalise
-from ..data.imageset import ImageSet, ImageStream, check_labels
-from ..data.sources import channel_stats
+from ..data.imageset import ImageSet, ImageStream
 from ..data.stateless import key, order
-from ..errors import DataError, OptionError, message
-
-Stats = tuple[tuple[float, ...], tuple[float, ...]]
+from .samples import Samples
 
 
 class Batch(NamedTuple):
@@ -38,86 +34,6 @@ class Share(NamedTuple):
 
     rank: int = 0
     world: int = 1
-
-
-@dataclass(frozen=True)
-class Samples:
-    """A data argument, understood: where the pictures are and how they are normalised."""
-
-    data: Any
-    count: int
-    classes: tuple[str, ...] | None = None
-    stats: Stats | None = None
-    source: str = ""
-    ids: tuple[str, ...] | None = None
-    labels: Tensor | None = None
-
-    @property
-    def in_memory(self) -> bool:
-        return isinstance(self.data, ImageSet)
-
-    @property
-    def is_loader(self) -> bool:
-        return isinstance(self.data, DataLoader)
-
-    def one_shape(self) -> tuple[int, ...]:
-        """(C, H, W) of the first picture."""
-        if isinstance(self.data, ImageSet):
-            return self.data.shape
-        if isinstance(self.data, DataLoader):
-            return tuple(next(iter(self.data))[0].shape[1:])
-        return tuple(torch.as_tensor(self.data[0][0]).shape)
-
-
-def understand(data: object, who: str, like: Samples | None = None, size: tuple[int, int] | None = None) -> Samples:
-    """Turn any data argument into ``Samples``.
-
-    Args:
-        data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
-        who: The caller, for errors.
-        like: Samples whose normalisation a pair of uint8 tensors takes over.
-        size: (h, w) that a stream of mixed sizes is brought to.
-
-    Raises:
-        ValueError: When it is none of these, or pictures and labels do not fit together.
-    """
-    if isinstance(data, ImageStream) and data.shape is None:
-        if size is None:
-            raise DataError(message(who, "pictures of one size", "several", "Give size= to load()."))
-        data = data.resized(size)
-    if isinstance(data, ImageSet | ImageStream):
-        found = Samples(data, len(data), data.classes, (data.mean, data.std), data.source, data.ids, data.labels)
-    elif isinstance(data, tuple | list) and len(data) == 2:
-        found = from_pair(data, who, like)
-    elif isinstance(data, DataLoader):
-        if not hasattr(data.dataset, "__len__"):
-            raise DataError(message(who, "a DataLoader over a Dataset with a length", type(data.dataset).__name__))
-        found = Samples(data, len(cast(Sized, data.dataset)))
-    elif isinstance(data, Dataset) and hasattr(data, "__len__"):
-        found = Samples(data, len(cast(Sized, data)))
-    else:
-        kinds = "an ImageSet, an ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader"
-        raise DataError(message(who, kinds, type(data).__name__))
-    if found.count == 0:
-        raise DataError(message(who, "at least one sample", "none"))
-    return found
-
-
-def from_pair(pair: Sequence[Any], who: str, like: Samples | None) -> Samples:
-    images, labels = (torch.as_tensor(np.asarray(part) if not isinstance(part, Tensor) else part) for part in pair)
-    if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
-        got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
-        raise DataError(message(who, "images (N, C, H, W) and N whole-numbered labels", got))
-    labels = labels.long()
-    classes = tuple(str(label) for label in range(max(1, int(labels.max()) + 1 if len(labels) else 1)))
-    stats: Stats = ((), ())
-    if images.dtype == torch.uint8:
-        stats = like.stats if like is not None and like.stats is not None else channel_stats(images)
-    elif not images.dtype.is_floating_point:
-        raise DataError(message(who, "images of uint8 or a float type", images.dtype))
-    ids = tuple(str(row) for row in range(len(labels)))
-    data = ImageSet(labels, classes, ids, *stats, images=images, source="tensors")
-    return Samples(data, len(labels), None, stats, "tensors", ids, labels)
 
 
 def plan_batches(count: int, batch_size: int, least: int = 1) -> list[tuple[int, int]]:
@@ -292,26 +208,3 @@ def ahead(batches: Iterator[Batch], depth: int = 2) -> Generator[Batch, None, No
     finally:
         stopped.set()
         thread.join()
-
-
-def check_fit(samples: Samples, model: torch.nn.Module, who: str) -> int | None:
-    """Refuse pictures that the net cannot take and labels that it has no logit for; the logits' number where known.
-
-    Raises:
-        ValueError: Which of the two, and how to mend it.
-    """
-    net_input: Callable[..., Any] | tuple[int, int, int] | None = getattr(model, "input_size", None)
-    shape = samples.one_shape()
-    if isinstance(net_input, tuple) and len(net_input) == 3 and shape[0] != net_input[0]:
-        colour = {1: "one-channel (grey)", 3: "three-channel (colour)"}
-        got = f"{colour.get(shape[0], f'{shape[0]}-channel')} pictures"
-        advice = f"Build the net with in_channels={shape[0]}"
-        advice += f", or load the pictures with channels={net_input[0]}." if net_input[0] in (1, 3) else "."
-        raise DataError(message(who, f"{net_input[0]}-channel pictures for this net", got, advice))
-    classes: int | None = getattr(model, "num_classes", None)
-    if classes is not None and samples.classes is not None and classes != len(samples.classes):
-        advice = f"Build the net with num_classes={len(samples.classes)}."
-        raise OptionError(message(who, f"{classes} classes, as the net has logits", len(samples.classes), advice))
-    if classes is not None and samples.labels is not None:
-        check_labels(who, samples.labels, classes)
-    return classes

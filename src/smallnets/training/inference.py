@@ -11,8 +11,9 @@ from ..errors import OptionError
 from ..surgery import fuse
 from .calibrate import synchronise
 from .distributed import Group
-from .feed import Samples, in_order
+from .feed import in_order
 from .plan import Plan
+from .samples import Samples
 
 WORTH_IT = 5.0  # seconds of plain work under which nothing is measured or changed, so small sets are exact
 CLEARLY = 1.2  # how much faster bf16 must be to be taken: noise must not decide

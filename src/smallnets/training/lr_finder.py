@@ -14,9 +14,10 @@ from ..errors import OptionError, check_int, message
 from .checks import check_run, probe
 from .distributed import Group
 from .evaluate import natural_size
-from .feed import Feed, plan_batches, understand
+from .feed import Feed, plan_batches
 from .options import FitOptions, OptimizerLike
 from .plan import Plan, choose_device, preserved
+from .samples import understand
 from .updates import Updates
 
 if TYPE_CHECKING:

@@ -11,26 +11,27 @@ from ..errors import RunError, message
 from ..models.base import Net
 from ..models.registry import build
 from .checkpoint import BEST, LAST, read_checkpoint
-from .evaluate import evaluate, predict
+from .evaluate import predict
 from .history import History
+from .metrics import Metrics
 from .run_folder import RunFolder
 
 GRID = 40  # pictures in grid.png
 
 
 def write_report(
-    folder: Path, net: Net, test: ImageSet | ImageStream, history: History, **facts: Any
+    folder: Path, net: Net, test: ImageSet | ImageStream, metrics: Metrics, history: History, **facts: Any
 ) -> dict[str, Any]:
-    """Measure the test split and write report.json, predictions.csv, confusion.png and grid.png.
+    """Write report.json, predictions.csv, confusion.png and grid.png.
 
     Args:
         folder: The run's folder.
         net: The trained net.
         test: The test split.
+        metrics: What was measured on it.
         history: The run's rows.
         **facts: What else the report should say.
     """
-    metrics = evaluate(net, test)
     predictions = predict(net, test)
     predictions.to_csv(folder / "predictions.csv")
     metrics.plot_confusion(folder / "confusion.png")

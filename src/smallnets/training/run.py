@@ -18,12 +18,13 @@ from .calibrate import choose_plan
 from .checks import check_run, facts, probe
 from .distributed import current_group
 from .evaluate import measure, natural_size
-from .feed import Feed, plan_batches, understand
+from .feed import Feed, plan_batches
 from .history import History, score
 from .options import FitOptions
 from .plan import Plan, choose_device
 from .reporter import Reporter
 from .run_folder import RunFolder, describe
+from .samples import understand
 from .signals import Stop, deferred_signals
 from .step import all_finite, make_loss
 from .updates import Updates
