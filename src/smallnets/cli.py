@@ -307,17 +307,20 @@ def plain_warnings() -> Generator[None, None, None]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]  # wherever it stands
     try:
         with plain_warnings():
             code = app(given, standalone_mode=False)
     except KeyboardInterrupt:
-        print("smallnets: interrupted; run the same command again to go on", file=sys.stderr)
         code = 130
     except Exception as error:
         # Typer's own errors of usage have a one-line form; ours are written as one.
         usage = getattr(error, "format_message", None)
-        if "--debug" in given or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
+        if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
         print(f"smallnets: {usage() if usage else error}", file=sys.stderr)
         code = 2
+    if code == 130:  # Typer's code for Ctrl-C, too
+        print("smallnets: interrupted; run the same command again to go on", file=sys.stderr)
     sys.exit(code)

@@ -96,6 +96,7 @@ MISTAKES = [
     (("fit", "lenet5", "--data", "digits", "--set", "in_channels=3"), "expected 3-channel pictures for this net; got one-channel"),
     (("fit", "lenet5", "--data", "digits", "--classes", "3"), "fit: expected labels of at least two classes; got one class only."),
     (("fit", "lenet5", "--data", "digits", "--size", "x"), "--size: expected one or two whole numbers; got 'x'."),
+    (("fit", "lenet5", "--data", "digits", "--val", "test"), "fit: expected a test split that is used for nothing else; got 'test'."),
     (("fit", "lenet5"), "Missing option '--data'."),
     (("fit", "lenet5", "--data", "digits", "--epoch", "3"), "No such option"),
     (("fit", "lenet5", "--data", "digits", "--epochs", "x"), "Invalid value for '--epochs'"),
@@ -118,7 +119,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(run: Run, arguments: tuple[str, .
 
 def test_debug_shows_the_traceback() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "smallnets", "--debug", "fit", "lenet", "--data", "digits"],
+        [sys.executable, "-m", "smallnets", "fit", "lenet", "--data", "digits", "--debug"],
         capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" in done.stderr and "Did you mean 'lenet5'?" in done.stderr

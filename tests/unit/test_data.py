@@ -124,9 +124,28 @@ def test_what_passes_the_memory_limit_is_streamed_alike(image_folder: Make) -> N
     assert rest.ids == held_rest.ids and part.ids == held_part.ids
 
 
+def test_a_stream_feeds_a_dataloader_and_skips_what_is_broken(image_folder: Make) -> None:
+    root = image_folder(size=(64, 64))
+    path = broken(root, "truncated")
+    with pytest.warns(UserWarning, match=rf"left out 1 of 41 pictures that are broken: train/cat/{path.name}"):
+        stream = load(root, memory_limit=1000, on_error="skip")
+    assert isinstance(stream, ImageStream) and len(stream) == 40
+    images, labels = next(iter(torch.utils.data.DataLoader(stream, batch_size=4)))
+    assert images.shape == (4, 3, 64, 64) and labels.tolist() == [0, 0, 0, 0]
+    with pytest.raises(DataError, match=rf"expected a whole picture; got .*{path.name}"):
+        list(torch.utils.data.DataLoader(load(root, memory_limit=1000), batch_size=41))
+
+
+def test_sixteen_bits_keep_their_shades() -> None:
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, format="png")
+    assert np.array_equal(decode(buffer.getvalue(), 1, None)[0], (ramp >> 8).astype(np.uint8))
+
+
 def test_choosing() -> None:
     train = load("digits")
-    image, label = train[5]
+    image, label = train[np.int64(5)]
     assert image.shape == (1, 32, 32) and isinstance(label, int)
     assert train[-1][1] == int(train.labels[-1])
     assert train[[3, 1]].ids == (train.ids[3], train.ids[1])

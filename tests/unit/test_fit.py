@@ -139,6 +139,28 @@ def test_sigterm_saves_and_exits_143(digits: tuple[ImageSet, ImageSet], tmp_path
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["progress"]["step"] == 1
 
 
+def test_a_signal_between_steps_is_not_lost(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sn.fit(
+            net(),
+            *digits,
+            epochs=1,
+            run_dir=tmp_path,
+            callbacks=[lambda row: signal.raise_signal(signal.SIGINT)],
+            **QUIET,
+        )
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["progress"]["epoch"] == 1
+
+
+def test_bare_pictures_are_normalised_as_in_training(digits: tuple[ImageSet, ImageSet]) -> None:
+    model, (train, val) = net(), digits
+    sn.fit(model, train, epochs=2, **QUIET)
+    whole = sn.predict(model, val).probabilities
+    few = sn.predict(model, val.images[:3]).probabilities
+    torch.testing.assert_close(few, whole[:3], atol=1e-5, rtol=1e-4)
+    assert sn.evaluate(model, (val.images.numpy(), val.labels.numpy())).accuracy == sn.evaluate(model, val).accuracy
+
+
 def test_the_run_folder(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
     model = net()
     history = sn.fit(model, *digits, epochs=2, run_dir=tmp_path, **QUIET)
@@ -170,12 +192,13 @@ def test_best_weights_come_back(digits: tuple[ImageSet, ImageSet], tmp_path: Pat
 
 def test_other_settings_are_refused_by_name(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
     sn.fit(net(), *digits, epochs=1, run_dir=tmp_path, **QUIET)
+    train = digits[0]
     before = (tmp_path / "last.ckpt").read_bytes()
     with pytest.raises(
         RunError, match=re.escape("got epochs 1 -> 2; lr 0.001 -> 0.1. Take another folder, or resume=")
     ):
         sn.fit(net(), *digits, epochs=2, lr=0.1, run_dir=tmp_path, **QUIET)
-    with pytest.raises(RunError, match="training set's count 400 -> 300"):
+    with pytest.raises(RunError, match="training set's count 400 -> 300; training set's checksum"):
         sn.fit(net(), digits[0][:300], epochs=1, run_dir=tmp_path, **QUIET)
     with pytest.raises(RunError, match="expected an unused run folder with resume='never'"):
         sn.fit(net(), *digits, epochs=1, run_dir=tmp_path, resume="never", **QUIET)
@@ -186,7 +209,33 @@ def test_other_settings_are_refused_by_name(digits: tuple[ImageSet, ImageSet], t
     with pytest.raises(RunError, match=r"got lenet5 with variant 'modern' -> '1998'"):
         sn.fit(net(variant="1998"), *digits, epochs=1, run_dir=tmp_path, **QUIET)
     assert (tmp_path / "last.ckpt").read_bytes() == before
+    with pytest.raises(RunError, match="training set's checksum"):
+        other = ImageSet(train.labels, train.classes, train.ids, train.mean, train.std, images=255 - train.images)
+        sn.fit(net(), other, digits[1], epochs=1, run_dir=tmp_path, **QUIET)
     assert len(sn.fit(net(), *digits, epochs=2, run_dir=tmp_path, resume="changed", **QUIET)) == 2
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"optimizer": "sgd", "lr": 0.02},
+    {"ema": 0.9},
+    {"batch_size": 50},
+    {"accumulate": 2},
+    {"monitor": "val_loss", "restore_best": True},
+    {"patience": 9},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: next(iter(changes)))
+def test_a_run_goes_on_with_changed_settings(
+    digits: tuple[ImageSet, ImageSet], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Two epochs of one kind, two of another: it must go on learning from where it was."""
+    common: dict[str, Any] = {"batch_size": 25, "lr": 3e-3, "run_dir": tmp_path, "schedule": "constant", **QUIET}
+    first = sn.fit(net(), *digits, epochs=2, patience=2, **common)
+    history = sn.fit(net(1), *digits, **{**common, "epochs": 4, "resume": "changed", **changes})
+    assert len(history) == 4 and history.rows[:2] == first.rows
+    assert history["loss"][3] < history["loss"][1] and history["val_accuracy"][3] > history["val_accuracy"][1] - 0.05
+    assert json.loads((tmp_path / "config.json").read_text())["options"]["epochs"] == 4
 
 
 def test_patience_and_callbacks_stop(digits: tuple[ImageSet, ImageSet]) -> None:
@@ -282,8 +331,12 @@ def test_own_optimiser_loss_schedule_and_augmentation(digits: tuple[ImageSet, Im
     own = torch.optim.RMSprop(model.parameters(), lr=1e-3)
     history = sn.fit(model, *digits, epochs=1, optimizer=own, schedule=lambda step, total: 0.5, loss=nn.NLLLoss(),
                      augment=lambda images: images.flip(3), **QUIET)  # fmt: skip
-    assert history["lr"] == [5e-4]
+    assert history["lr"] == [5e-4] and own.param_groups[0]["lr"] == 1e-3
+    history = sn.fit(model, *digits, epochs=1, optimizer=torch.optim.SGD, lr=0.02, schedule="constant", **QUIET)
+    assert history["lr"] == [0.02]
     sn.fit(model, *digits, epochs=1, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.01), **QUIET)
+    weighted = nn.CrossEntropyLoss(weight=torch.ones(10))
+    sn.fit(model, *digits, epochs=1, loss=weighted, **QUIET)
     with pytest.raises(OptionError, match="expected an optimizer over the parameters of this net; got one over others"):
         sn.fit(net(), *digits, optimizer=own, **QUIET)
 
@@ -313,6 +366,9 @@ def test_classic_mistakes_are_warned_of(digits: tuple[ImageSet, ImageSet]) -> No
         sn.fit(nn.Sequential(net(), nn.Softmax(dim=1)), *digits, epochs=1, **QUIET)
     with pytest.warns(UserWarning, match="train and val are one set"):
         sn.fit(net(), digits[0], digits[0], epochs=1, **QUIET)
+    both = (digits[0].images, digits[0].labels)
+    with pytest.warns(UserWarning, match="train and val are one set"):
+        sn.fit(net(), both, both, epochs=1, **QUIET)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sn.fit(net(), *digits, epochs=1, **QUIET)
@@ -373,10 +429,17 @@ def test_nets_and_data_that_do_not_go_together(digits: tuple[ImageSet, ImageSet]
         (net(), train[:0], "expected at least one sample; got none."),
         (nn.Conv2d(1, 10, 3), train, "expected a net that gives logits (N, classes); got (2, 10, 30, 30)."),
         (nn.Sequential(nn.AdaptiveAvgPool2d((2, 5)), nn.Flatten()), train, "expected a net with parameters to train; got none with requires_grad."),
+        (net(), Plain(ImageSet(train.labels % 5 + 7, tuple("0123456789ab"), train.ids, (0.0,), (1.0,), images=train.images)),
+         "expected labels from 0 to 9; got "),
+        (net(), torch.utils.data.DataLoader(Plain(train), 500, drop_last=True), "expected at least one batch an epoch; got none."),
+        (net(), torch.utils.data.DataLoader([train.images[0].float()] * 9), "expected batches of (images, labels), images as"),
     ]  # fmt: skip
     for model, data, text in cases:
         with pytest.raises((OptionError, DataError), match=re.escape(text)):
             sn.fit(model, data, **QUIET)
+    swapped = load("digits", classes=["1", "0"]), load("digits", classes=["0", "1"])
+    with pytest.raises(DataError, match="expected val to have train's classes"):
+        sn.fit(net(num_classes=2), *swapped, **QUIET)
     with pytest.raises(ShapeError, match=re.escape("expected an input of shape (N, 1, 32, 32); got (2, 1, 8, 8)")):
         sn.fit(net(), load("digits", size=8), **QUIET)
 

@@ -23,14 +23,14 @@ def script(
     """Replace the clock: seconds a step by the plan's words."""
     asked: list[str] = []
 
-    def time_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, best: float) -> Timing | None:
+    def measure_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, best: float) -> Timing:
         words = plan.words().removeprefix("cpu, ")
         asked.append(words)
         if words not in seconds:
-            return None
+            raise RuntimeError("not in this test")
         return Timing(plan, seconds[words], (losses or {}).get(words, 2.3), ready=50.0 if plan.compile else 0.0)
 
-    monkeypatch.setattr(calibrate, "time_plan", time_plan)
+    monkeypatch.setattr(calibrate, "measure_plan", measure_plan)
     return asked
 
 
@@ -95,6 +95,14 @@ def test_a_way_that_cannot_run_is_not_open() -> None:
     low = Plan(torch.device("cpu"), "bf16")
     assert calibrate.time_plan(NoHalf(), *BATCH, nn.functional.cross_entropy, low, 1.0) is None
     assert calibrate.time_plan(NoHalf(), *BATCH, nn.functional.cross_entropy, CPU, float("inf")) is not None
+
+
+def test_an_error_of_the_plain_way_is_the_users_to_see() -> None:
+    def wrong(logits: Tensor, labels: Tensor) -> Tensor:
+        raise KeyError("a mistake in the loss")
+
+    with pytest.raises(KeyError, match="a mistake in the loss"):
+        choose_plan(sn.lenet5(), *BATCH, wrong, FitOptions(), CPU, 1000)
 
 
 def test_the_plan_is_stored_and_kept_on_resume(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

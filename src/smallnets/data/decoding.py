@@ -7,6 +7,7 @@ import io
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,17 @@ from .files import Archive
 
 Pixels = npt.NDArray[np.uint8]
 
+# The ways in which Pillow and zipfile say that a file is broken, beside OSError.
+BROKEN = (
+    SyntaxError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 CHUNK = 256  # pictures a worker hands over at once
 SERIAL = 1000  # fewer pictures than this are decoded without worker processes
 
@@ -37,11 +49,13 @@ def decode(data: bytes, channels: int, size: tuple[int, int] | None) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as file:
-                picture = file.convert("L" if channels == 1 else "RGB")
+                deep = file.mode.startswith("I")  # 16 bits a pixel, of which "L" would keep none but the brightest
+                whole = Image.fromarray((np.asarray(file) >> 8).clip(0, 255).astype(np.uint8)) if deep else file
+                picture = whole.convert("L" if channels == 1 else "RGB")
                 if size is not None and picture.size != (size[1], size[0]):
                     picture = cover(picture, size)
                 pixels = np.asarray(picture)
-    except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except BROKEN as error:
         raise OSError(str(error)) from error  # Pillow's other ways to say that a file is broken
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -65,8 +79,8 @@ def look(archive: Archive, names: Sequence[str]) -> tuple[int, tuple[int, int] |
         try:
             with Image.open(io.BytesIO(archive.read(name))) as picture:
                 sizes.add((picture.height, picture.width))
-                grey = grey and picture.mode in ("1", "L", "I;16")
-        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile):
+                grey = grey and picture.mode in ("1", "L", "I", "I;16", "I;16B")
+        except (OSError, *BROKEN):
             continue  # reported when it is decoded
     return (1 if grey and sizes else 3), (next(iter(sizes)) if len(sizes) == 1 else None)
 
@@ -89,7 +103,7 @@ class Decoder(Dataset[Pixels]):
         name = self.names[index]
         try:
             return decode(self.archive.read(name), self.channels, self.size)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, *BROKEN) as error:
             return Broken(name, reason(error))
 
     def __getitems__(self, indices: list[int]) -> list[Pixels | Broken]:
@@ -102,6 +116,30 @@ class Decoder(Dataset[Pixels]):
 def reason(error: Exception) -> str:
     text = str(error) or type(error).__name__
     return "not a picture" if "cannot identify" in text else text.splitlines()[0]
+
+
+def find_broken(decoder: Decoder, desc: str) -> list[int]:
+    """Indices of the pictures that cannot be read, with a warning that lists them; all are decoded, none is kept."""
+    loader: DataLoader[Pixels] = DataLoader(
+        decoder, batch_size=CHUNK, num_workers=workers_for(len(decoder)), collate_fn=only_broken
+    )
+    found: list[int] = []
+    broken: list[Broken] = []
+    for number, places in enumerate(tqdm(loader, desc=desc, unit="chunk", delay=1, disable=None, leave=False)):
+        found += [number * CHUNK + place for place, _ in places]
+        broken += [item for _, item in places]
+    warn_of(broken, len(decoder))
+    return found
+
+
+def only_broken(pictures: list[Pixels | Broken]) -> list[tuple[int, Broken]]:
+    return [(place, item) for place, item in enumerate(pictures) if isinstance(item, Broken)]
+
+
+def warn_of(broken: list[Broken], total: int) -> None:
+    if broken:
+        listed = ", ".join(f"{item.name} ({item.reason})" for item in broken)
+        warnings.warn(f"load: left out {len(broken)} of {total} pictures that are broken: {listed}", stacklevel=5)
 
 
 class MixedSizes(Exception):
@@ -120,14 +158,21 @@ def stack(pictures: list[Pixels | Broken]) -> tuple[Tensor | None, list[Broken],
 
 def workers_for(count: int) -> int:
     """As many worker processes as processors, none for a few pictures."""
-    return len(os.sched_getaffinity(0)) if count >= SERIAL and hasattr(os, "sched_getaffinity") else 0
+    return processors() if count >= SERIAL else 0
 
 
-def decode_all(decoder: Decoder, desc: str, on_error: str) -> tuple[Tensor, list[int]]:
+def processors() -> int:
+    """Processors that this process may use; none where worker processes are no matter of course."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def decode_all(
+    decoder: Decoder, desc: str, on_error: str, advice: str = "Mend or remove the file, or give on_error='skip'."
+) -> tuple[Tensor, list[int]]:
     """All pictures, (N, C, H, W) uint8, and the indices of those that could be read.
 
     Raises:
-        DataError: At the first broken picture, unless ``on_error`` is "skip".
+        DataError: At the first broken picture, unless ``on_error`` is "skip", or "quiet", which does not even warn.
         MixedSizes: When the pictures differ in size.
     """
     total = len(decoder)
@@ -145,7 +190,7 @@ def decode_all(decoder: Decoder, desc: str, on_error: str) -> tuple[Tensor, list
                         "load",
                         "a whole picture",
                         f"{decoder.archive.path / bad[0].name}: {bad[0].reason}",
-                        "Mend or remove the file, or give on_error='skip'.",
+                        advice,
                     )
                 )
             broken += bad
@@ -161,7 +206,6 @@ def decode_all(decoder: Decoder, desc: str, on_error: str) -> tuple[Tensor, list
             bar.update(len(good))
     if pixels is None:
         raise DataError(message("load", "at least one whole picture", f"none in {decoder.archive.path}"))
-    if broken:
-        listed = ", ".join(f"{item.name} ({item.reason})" for item in broken)
-        warnings.warn(f"load: left out {len(broken)} of {total} pictures that are broken: {listed}", stacklevel=4)
+    if on_error == "skip":
+        warn_of(broken, total)
     return pixels[: len(kept)], kept

@@ -54,7 +54,8 @@ class Labelled(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: Index) -> Self: ...
     def __getitem__(self, index: int | Index) -> "tuple[Tensor, int] | Self":
         """One sample for an int; for a slice, a list or a tensor (of numbers or truths) a set of its own."""
-        if isinstance(index, int):
+        if isinstance(index, int | np.integer):
+            index = int(index)
             if not -len(self) <= index < len(self):
                 raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} pictures")
             return self._picture(index % len(self)), int(self.labels[index])
@@ -148,10 +149,6 @@ class ImageStream(Labelled):
             path = self.decoder.archive.path / found.name
             raise DataError(message("ImageStream", "a whole picture", f"{path}: {found.reason}", "Mend or remove it."))
         return torch.from_numpy(found)
-
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """A batch, for a DataLoader's worker: (N, C, H, W) uint8 and labels."""
-        return torch.stack([self._picture(i) for i in indices]), self.labels[torch.tensor(indices)]
 
 
 def as_index(index: Index) -> "slice | Tensor":

@@ -37,6 +37,8 @@ def unlabelled(
     if not names:
         raise DataError(message("predict", "pictures", f"none in {place}", f"Known are {', '.join(sorted(SUFFIXES))}."))
     channels, *size = shape
-    pixels, _ = decode_all(Decoder(archive, names, channels, (size[0], size[1])), "reading", "raise")
+    pixels, _ = decode_all(
+        Decoder(archive, names, channels, (size[0], size[1])), "reading", "raise", "Mend or remove it."
+    )
     labels = torch.zeros(len(names), dtype=torch.int64)
     return ImageSet(labels, classes, tuple(names), mean, std, images=pixels, source=str(path))

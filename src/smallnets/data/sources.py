@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import DataError, OptionError, check_choice, message, nearest
-from .decoding import Decoder, MixedSizes, decode_all, look
+from .decoding import Decoder, MixedSizes, decode_all, find_broken, look
 from .files import find_pictures, keep_classes
 from .imageset import ImageSet, ImageStream, stratified
 
@@ -188,10 +188,18 @@ def from_files(
             return ImageSet(chosen, tuple(kept), ids, mean, std, images=pixels, source=str(path))
     decoder = Decoder(archive, names, channels, shape)
     mean, std = stats_from_training(None)
-    rows = torch.arange(len(names))
-    return ImageStream(
-        torch.tensor(labels), tuple(kept), tuple(names), mean, std, decoder=decoder, rows=rows, source=str(path)
+    whole = ImageStream(
+        torch.tensor(labels),
+        tuple(kept),
+        tuple(names),
+        mean,
+        std,
+        decoder=decoder,
+        rows=torch.arange(len(names)),
+        source=str(path),
     )
+    broken = find_broken(decoder, f"checking {split}") if on_error == "skip" else []
+    return whole[sorted(set(range(len(names))) - set(broken))] if broken else whole
 
 
 def has_split(path: Path, split: str) -> bool:
@@ -207,7 +215,7 @@ def sample(decoder: Decoder) -> Tensor:
     rows = range(0, len(decoder), max(1, len(decoder) // STREAM_SAMPLE))
     size = decoder.size or (64, 64)
     small = Decoder(decoder.archive, [decoder.names[row] for row in rows], decoder.channels, size)
-    return decode_all(small, "measuring", "skip")[0]
+    return decode_all(small, "measuring", "quiet")[0]
 
 
 def channel_stats(images: Tensor) -> Stats:

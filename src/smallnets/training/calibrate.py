@@ -54,7 +54,10 @@ def choose_plan(
     started = time.perf_counter()
     timings: list[Timing] = []
     for plan in candidates:
-        found = time_plan(model, images, labels, loss, plan, min((t.seconds for t in timings), default=float("inf")))
+        if not timings:
+            timings.append(measure_plan(model, images, labels, loss, plan, float("inf")))  # its errors are the user's
+            continue
+        found = time_plan(model, images, labels, loss, plan, min(timing.seconds for timing in timings))
         if found is not None and agrees(found, timings):
             timings.append(found)
     best = min(timings, key=lambda timing: timing.seconds)
@@ -79,32 +82,36 @@ def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
 
 def agrees(found: Timing, timings: list[Timing]) -> bool:
     """Whether the loss is that of the first candidate, the plain one, within tolerance."""
-    if not timings:
-        return True
     plain = timings[0].loss
     return abs(found.loss - plain) <= TOLERANCE * max(abs(plain), 1.0)
 
 
 def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing | None:
-    """Time training steps of a copy of the net under a plan; None where it cannot run so."""
+    """``measure_plan``, or None where the net cannot run so, or hopelessly slower than the best."""
     try:
-        trial = copy.deepcopy(model)
-        trial.train()
-        for module in trial.modules():
-            if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
-                module.eval()  # its masks differ by layout, and so would the losses
-        layout = torch.channels_last if plan.channels_last else torch.contiguous_format
-        trial.to(memory_format=layout)
-        net: Any = torch.compile(trial) if plan.compile else trial
-        batch = images.contiguous(memory_format=layout)
-        first, value = one_step(net, batch, labels, loss, plan)
-        if first > HOPELESS * best and not plan.compile:
-            again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
-            if again > HOPELESS * best:
-                return None
-        seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
+        found = measure_plan(model, images, labels, loss, plan, best)
     except Exception:  # a compiler that is missing, a layer without bf16: then this way is not open
         return None
+    return found if found.seconds < float("inf") else None
+
+
+def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing:
+    """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless."""
+    trial = copy.deepcopy(model)
+    trial.train()
+    for module in trial.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
+            module.eval()  # its masks differ by layout, and so would the losses
+    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+    trial.to(memory_format=layout)
+    net: Any = torch.compile(trial) if plan.compile else trial
+    batch = images.contiguous(memory_format=layout)
+    first, value = one_step(net, batch, labels, loss, plan)
+    if first > HOPELESS * best and not plan.compile:
+        again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
+        if again > HOPELESS * best:
+            return Timing(plan, float("inf"), value, 0.0)
+    seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
     return Timing(plan, seconds, value, max(0.0, first - seconds))
 
 

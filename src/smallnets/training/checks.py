@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..data.imageset import ImageSet
 from ..errors import DataError, OptionError, message
 from .distributed import Group
 from .feed import Feed
@@ -15,7 +16,9 @@ from .plan import Plan
 from .samples import Samples, check_fit
 
 
-def check_run(model: nn.Module, train: Samples, val: Samples | None, options: FitOptions, group: Group) -> None:
+def check_run(
+    model: nn.Module, train: Samples, val: Samples | None, options: FitOptions, group: Group, one_set: bool = False
+) -> None:
     """Refuse what cannot be trained; warn of one set used twice.
 
     Raises:
@@ -24,7 +27,13 @@ def check_run(model: nn.Module, train: Samples, val: Samples | None, options: Fi
     check_fit(train, model, "fit")
     if val is not None:
         check_fit(val, model, "fit")
-        if val.data is train.data:
+        if None not in (train.classes, val.classes) and train.classes != val.classes:
+            advice = "Load both with the same classes=."
+            raise DataError(message("fit", f"val to have train's classes {train.classes}", val.classes, advice))
+        if val.is_loader and group.world > 1:
+            advice = "Give the Dataset itself, or an ImageSet."
+            raise OptionError(message("fit", "validation data that can be dealt out", "a DataLoader", advice))
+        if one_set or val.data is train.data:
             warnings.warn("fit: train and val are one set; val_accuracy says nothing of new pictures", stacklevel=5)
     if train.labels is not None and len(train.labels.unique()) < 2:
         raise DataError(message("fit", "labels of at least two classes", "one class only", "Check the labels."))
@@ -46,7 +55,11 @@ def probe(model: nn.Module, feed: Feed, plan: Plan) -> None:
         ValueError: When the outputs do not match the classes.
     """
     samples = feed.samples
-    images = next(iter(feed.epoch(0))).images[:2]
+    first = next(iter(feed.epoch(0)), None)
+    if first is None:
+        advice = "Leave drop_last out, or take a smaller batch."
+        raise DataError(message("fit", "at least one batch an epoch", "none", advice))
+    images = plan.arrange(first.images[:2])
     model.eval()
     with torch.inference_mode(), plan.autocast():
         logits = model(images).float()
@@ -59,6 +72,7 @@ def probe(model: nn.Module, feed: Feed, plan: Plan) -> None:
     if logits.shape[1] < needed or (known is not None and logits.shape[1] != needed):
         advice = f"Give the net {needed} outputs."
         raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
+    feed.logits = logits.shape[1]
     sums = logits.sum(dim=1)
     if (logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
         warnings.warn(
@@ -72,6 +86,8 @@ def facts(samples: Samples) -> dict[str, Any]:
     """What a checkpoint notes of the training set."""
     mean, std = samples.stats if samples.stats is not None else ((), ())
     found: dict[str, Any] = {"count": samples.count, "classes": list(samples.classes or ()), "source": samples.source}
-    if samples.labels is not None:
-        found["labels_crc32"] = zlib.crc32(samples.labels.numpy().tobytes())
+    found["checksum"] = 0 if samples.labels is None else zlib.crc32(samples.labels.numpy().tobytes())
+    if isinstance(samples.data, ImageSet):
+        some = samples.data.images[:: max(1, samples.count // 500)].contiguous()
+        found["checksum"] = zlib.crc32(some.numpy().tobytes(), found["checksum"])
     return {**found, "shape": list(samples.one_shape()), "mean": list(mean), "std": list(std)}

@@ -92,6 +92,8 @@ def current_group(device: torch.device | None = None) -> Group:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
             return Group()
         backend = "nccl" if device is not None and device.type == "cuda" else "gloo"
+        if device is not None and device.type == "cuda":
+            torch.cuda.set_device(device)  # nccl's collectives go by the current device
         dist.init_process_group(backend, timeout=timedelta(minutes=5))
         atexit.register(leave)
     return Group(dist.get_rank(), dist.get_world_size())

@@ -17,7 +17,7 @@ from .feed import Batch, in_order, plan_batches
 from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
 from .plan import Plan, choose_device, preserved
-from .samples import Samples, check_fit, understand
+from .samples import Samples, Stats, check_fit, understand
 from .tta import Views
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -63,19 +63,18 @@ def evaluate(
         check_int("evaluate", "every rank in topk", rank)
     check_options("evaluate", batch_size, precision)
     place = choose_device(device)
-    samples = understand(data, "evaluate", size=natural_size(model))
-    check_fit(samples, model, "evaluate")
+    views = None if tta is None and scales is None else Views(model, tta, scales)
     with preserved(model):
+        samples = understand(data, "evaluate", like=known_stats(model), size=natural_size(model))
+        check_fit(samples, model, "evaluate")
         model.to(place).eval()
         group = current_group(place)
         net, plan, facts = prepare(model, samples, batch_size, precision, place, group)
         common: dict[str, Any] = {"group": group, "topk": tuple(topk), "progress": progress}
         plain = measure(net, samples, batch_size, plan, **common)
-        if tta is None and scales is None:
+        if views is None:
             return replace(plain, plan={**plain.plan, **facts})
-        # The views are made from the net as it came: a folded one is no VGG any more that could be made dense.
-        views = Views(model, tta, scales).eval()
-        found = measure(views, samples, batch_size, plan, **common)
+        found = measure(views.to(place).eval(), samples, batch_size, plan, **common)
         facts |= {"tta": tta, "scales": None if scales is None else list(scales), "plain_accuracy": plain.accuracy}
         return replace(found, plan={**found.plan, **facts})
 
@@ -110,15 +109,15 @@ def predict(
     place = choose_device(device)
     if isinstance(data, Tensor | np.ndarray):
         data = (data, np.zeros(len(data), dtype=np.int64))
-    samples = understand(data, "predict", size=natural_size(model))
-    check_fit(samples, model, "predict")
     with preserved(model):
+        samples = understand(data, "predict", like=known_stats(model), size=natural_size(model))
+        check_fit(samples, model, "predict")
         model.to(place).eval()
         net, plan, _ = prepare(model, samples, batch_size, precision, place)
         batches = forward(net, samples, batch_size, plan, progress)
         parts = [F.softmax(logits.float(), dim=1).cpu() for _, logits in batches]
     probabilities = torch.cat(parts)
-    ids = samples.ids or tuple(str(row) for row in range(samples.count))
+    ids = samples.ids or tuple(str(row) for row in range(len(probabilities)))
     names = samples.classes or tuple(str(label) for label in range(probabilities.shape[1]))
     if len(names) != probabilities.shape[1]:
         names = tuple(str(label) for label in range(probabilities.shape[1]))
@@ -128,6 +127,11 @@ def predict(
 def check_options(who: str, batch_size: int, precision: str) -> None:
     check_int(who, "batch_size", batch_size)
     check_choice(who, "precision", precision, ("auto", "fp32", "bf16"))
+
+
+def known_stats(model: nn.Module) -> Stats | None:
+    """Mean and std of the pictures that ``fit`` trained the net on, if it did."""
+    return getattr(model, "_normalisation", None)
 
 
 def natural_size(model: nn.Module) -> tuple[int, int] | None:

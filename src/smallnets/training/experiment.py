@@ -9,7 +9,7 @@ import torch
 
 from ..data.imageset import ImageSet, ImageStream
 from ..data.sources import load
-from ..errors import DataError, ShapeError, message
+from ..errors import DataError, OptionError, ShapeError, message
 from ..models.base import Net
 from ..models.registry import build, entry
 from .distributed import current_group
@@ -49,6 +49,9 @@ class Experiment:
 
     def run(self) -> Iterator[str]:
         """Do it; yields the lines of the report."""
+        if self.test in ("train", self.val):
+            advice = "A test split is looked at once, at the end; hold out another for validation."
+            raise OptionError(message("fit", "a test split that is used for nothing else", repr(self.test), advice))
         recipe = vars(entry(self.name).recipe)
         settings = FitOptions(**{**recipe, **self.settings})
         with torch.device("meta"):
@@ -64,7 +67,7 @@ class Experiment:
         done = read_report(folder)
         leads = current_group(choose_device(settings.device)).leads
         history = fit(net, train, val, options=settings)
-        if done is not None and done["epochs"] == len(history):
+        if done is not None and done["epochs"] == len(history) and done["test_split"] == self.test:
             if leads:
                 yield f"The run in {folder} is complete; this is its report."
                 yield from lines(done, folder)
@@ -74,9 +77,14 @@ class Experiment:
             if leads:
                 yield f"No {self.test!r} split in {self.source}: nothing was tested."
             return
-        metrics = evaluate(net, test, device=settings.device)  # all processes share this
+        how: dict[str, Any] = {
+            "device": settings.device,
+            "precision": "fp32" if settings.deterministic else settings.precision,
+        }
+        metrics = evaluate(net, test, **how)  # all processes share this
         if leads:
-            report = write_report(folder, net, test, metrics, history, data=self.source, classes=list(train.classes))
+            known = {"data": self.source, "classes": list(train.classes), "test_split": self.test}
+            report = write_report(folder, net, test, metrics, history, how, **known)
             yield from lines(report, folder)
 
     def _build(self, train: Pictures) -> Net:

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..data.augment import Augmentation, augment, normalise
-from ..data.imageset import ImageSet, ImageStream
+from ..data.decoding import processors
+from ..data.imageset import ImageSet, ImageStream, check_labels
 from ..data.stateless import key, order
-from .samples import Samples
+from ..errors import DataError, message
+from .samples import Samples, Stats
 
 
 class Batch(NamedTuple):
@@ -63,6 +65,7 @@ class Feed:
     channels_last: bool = False
     workers: int = 0
     share: Share = field(default_factory=Share)
+    logits: int | None = None  # of the net, to check labels that come one batch at a time
     _on_device: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -79,7 +82,8 @@ class Feed:
             prepared = self._in_memory(self.samples.data, epoch, mine, sizes)
         else:
             prepared = self._from_workers(epoch, mine, sizes)
-        return prepared if self.device.type == "cuda" else ahead(prepared)
+        resident = isinstance(self.samples.data, ImageSet) and self.device.type == "cuda"
+        return prepared if resident else ahead(prepared)
 
     def _deal(self, index: Tensor) -> Tensor:
         """This process's samples of a global batch; a stand-in where there is none."""
@@ -112,16 +116,14 @@ class Feed:
     def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
         loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
         for (images, labels), index, size in zip(loader, mine, sizes, strict=True):
-            images = images.to(self.device, non_blocking=True)
-            stats = self.samples.stats
-            if stats is not None:
-                images = augment(images, self.augmentation, self.seed, epoch, index)
-                images = normalise(images, *stats, self.channels_last)
-            else:
-                images = augment(images.float(), self.augmentation, self.seed, epoch, index)
-            yield Batch(images, labels.to(self.device), size, self._weight(size))
+            images, labels = self._checked(images, labels)
+            images = augment(images, self.augmentation, self.seed, epoch, index)
+            images = as_floats(images, self.samples.stats, self.channels_last)
+            yield Batch(images, labels, size, self._weight(size))
 
     def _from_loader(self, epoch: int, first: int) -> Generator[Batch, None, None]:
+        if hasattr(self.samples.data.sampler, "set_epoch"):
+            self.samples.data.sampler.set_epoch(epoch)
         iterator: Iterator[Any] | None = None
         state = torch.Generator().manual_seed(key(self.seed, epoch, 0)).get_state()
         for number in itertools.count():
@@ -134,8 +136,35 @@ class Feed:
             if batch is None:
                 return
             if number >= first:
-                images, labels = (torch.as_tensor(part).to(self.device) for part in batch)
-                yield Batch(images.float(), labels, len(labels) * self.share.world)
+                images, labels = self._checked(*pair(batch, "fit"))
+                yield Batch(as_floats(images, None), labels, len(labels) * self.share.world)
+
+    def _checked(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """On the device, after a look at the labels, where looking costs no wait for it."""
+        if self.logits is not None:
+            check_labels("fit", labels, self.logits)
+        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
+    """Pictures and labels out of what a DataLoader gives.
+
+    Raises:
+        DataError: When it gives something else.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[0], Tensor):
+        got = f"a {type(batch).__name__}"
+        raise DataError(
+            message(who, "batches of (images, labels), images as tensors", got, "Let the Dataset give tensors.")
+        )
+    return batch[0], torch.as_tensor(batch[1])
+
+
+def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) -> Tensor:
+    """What a net takes: uint8 is divided by 255 and, where mean and std are known, normalised."""
+    if stats is not None and stats[0]:
+        return normalise(images, *stats, channels_last)
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
 def index_loader(
@@ -145,16 +174,10 @@ def index_loader(
     return DataLoader(
         data,
         batch_sampler=[index.tolist() for index in batches],
-        num_workers=workers,
-        collate_fn=whole_batch if isinstance(data, ImageStream) else None,
+        num_workers=workers or (processors() if isinstance(data, ImageStream) else 0),
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
     )
-
-
-def whole_batch(batch: Any) -> Any:
-    """An ImageStream hands over a batch that is whole already."""
-    return batch
 
 
 def in_order(
@@ -169,10 +192,11 @@ def in_order(
         return
     rows = [torch.arange(start, stop) for start, stop in batches]
     loader = data if samples.is_loader else index_loader(data, rows, workers, device, 0)
-    for images, labels in loader:
-        images, labels = torch.as_tensor(images).to(device), torch.as_tensor(labels).to(device)
-        images = normalise(images, *samples.stats) if samples.stats is not None else images.float()
-        yield Batch(images, labels, len(labels))
+    for batch in loader:
+        if isinstance(batch, Tensor):  # pictures alone, to be predicted
+            batch = (batch, torch.zeros(len(batch), dtype=torch.int64))
+        images, labels = pair(batch, "evaluate")
+        yield Batch(as_floats(images.to(device), samples.stats), labels.to(device), len(labels))
 
 
 def ahead(batches: Iterator[Batch], depth: int = 2) -> Generator[Batch, None, None]:

@@ -62,7 +62,8 @@ def fit(
         epochs: The final total, also when a run is resumed.
         batch_size: Samples an update sees, over all processes.
         lr: The highest learning rate.
-        optimizer: ``"sgd"`` (no Nesterov), ``"adam"``, ``"adamw"``, an instance, or a factory of parameters.
+        optimizer: ``"sgd"`` (no Nesterov), ``"adam"``, ``"adamw"``, an instance with rates of its own, or a factory of
+            parameters and, if it takes one, ``lr``.
         momentum: Of ``"sgd"``.
         weight_decay: Decoupled in ``"adamw"``, added to the gradient in the others.
         schedule: ``"constant"``, ``"cosine"``, ``"onecycle"``, ``"plateau"``, ``"step(epochs, factor)"``, or

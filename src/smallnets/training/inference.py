@@ -45,7 +45,7 @@ def prepare(
     with torch.inference_mode():
         run(model, images, plain)
         seconds, expected = run(model, images, plain)
-        if group.from_leader(seconds * samples.count / batch_size / group.world < WORTH_IT):
+        if group.from_leader(seconds * samples.count / batch_size < WORTH_IT):
             return model, plain, {}
         try:
             net = fuse(model).to(memory_format=torch.channels_last)

@@ -1,6 +1,7 @@
 """How a net is run: device, precision, memory layout; and leaving everything as it was found."""
 
 import contextlib
+import os
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -57,9 +58,11 @@ def choose_device(device: str | torch.device) -> torch.device:
         ValueError: When it is no device, or not there.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         place = torch.device(device)
+        if str(place) == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU each
+            place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         advice = "Take 'auto' or 'cpu'."
@@ -72,7 +75,7 @@ def preserved(model: nn.Module) -> Generator[None, None, None]:
     """Give the model back on its device, with its train flags and memory layout, and torch's RNG as it was."""
     flags = [(module, module.training) for module in model.modules()]
     places = {name: (tensor.device, is_channels_last(tensor)) for name, tensor in named_tensors(model)}
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         try:
             yield

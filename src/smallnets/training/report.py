@@ -1,6 +1,9 @@
 """A finished run on the test split, once: the files and the few lines that a person wants at the end."""
 
 import json
+import math
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,13 @@ GRID = 40  # pictures in grid.png
 
 
 def write_report(
-    folder: Path, net: Net, test: ImageSet | ImageStream, metrics: Metrics, history: History, **facts: Any
+    folder: Path,
+    net: Net,
+    test: ImageSet | ImageStream,
+    metrics: Metrics,
+    history: History,
+    how: Mapping[str, Any],
+    **facts: Any,
 ) -> dict[str, Any]:
     """Write report.json, predictions.csv, confusion.png and grid.png.
 
@@ -30,11 +39,11 @@ def write_report(
         test: The test split.
         metrics: What was measured on it.
         history: The run's rows.
+        how: Device and precision of the run.
         **facts: What else the report should say.
     """
-    predictions = predict(net, test)
+    predictions = predict(net, test, **how)
     predictions.to_csv(folder / "predictions.csv")
-    metrics.plot_confusion(folder / "confusion.png")
     wrong = (predictions.labels != test.labels).nonzero().flatten()
     right = (predictions.labels == test.labels).nonzero().flatten()
     # Mistakes first, up to half of the grid, then others spread over the whole set.
@@ -42,7 +51,6 @@ def write_report(
     spread = torch.linspace(0, max(0, len(right) - 1), min(len(right), GRID - len(wrong))).long()
     chosen = torch.cat([wrong, right[spread]])
     shown = test[chosen] if isinstance(test, ImageSet) else in_memory(test[chosen])
-    predict(net, shown).grid(shown, folder / "grid.png")
     best = history.best
     report = {
         "net": net.config,
@@ -55,11 +63,16 @@ def write_report(
         "seconds": sum(history["seconds"]),
         "images_per_second": max(history["images_per_second"]),
         "parameters": sum(p.numel() for p in net.parameters()),
-        "per_class": metrics.per_class,
+        "per_class": {name: None if math.isnan(value) else value for name, value in metrics.per_class.items()},
         "plan": history.plan,
         **facts,
     }
     RunFolder(folder).write_json("report.json", report)
+    try:
+        metrics.plot_confusion(folder / "confusion.png")
+        predict(net, shown, **how).grid(shown, folder / "grid.png")
+    except ImportError as error:  # the pictures need matplotlib, the figures do not
+        warnings.warn(str(error), stacklevel=2)
     return report
 
 
@@ -93,4 +106,6 @@ def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
         raise RunError(message("smallnets", "a run of a net of the zoo", found["net"]["class"]))
     net = build(**config)
     net.load_state_dict(found["model"])
-    return net.eval(), found["data"]
+    data: dict[str, Any] = found["data"]
+    data["classes"] = data["classes"] or [str(label) for label in range(net.num_classes)]
+    return net.eval(), data

@@ -55,9 +55,9 @@ class Run:
         self.group = current_group(self.device)
         size = natural_size(model)
         self.train = understand(train, "fit", size=size)
-        self.val = None if val is None else understand(val, "fit", like=self.train, size=size)
-        check_run(model, self.train, self.val, options, self.group)
-        self.facts = facts(self.train)
+        self.val = None if val is None else understand(val, "fit", like=self.train.stats, size=size)
+        check_run(model, self.train, self.val, options, self.group, train is val)
+        self.facts = {**facts(self.train), "validation": None if self.val is None else facts(self.val)["checksum"]}
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
         self.plan = fixed_plan(options, self.device)
@@ -71,10 +71,16 @@ class Run:
         options = self.options
         self.reporter = Reporter(options.epochs, self.train.count, options.progress and self.group.leads)
         self._prepare()
-        with deferred_signals() as stop, deterministic_mode(options.deterministic), self.group.one_message():
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.updates.release)
+            stack.enter_context(deterministic_mode(options.deterministic))
+            stack.enter_context(self.group.one_message())
+            stop = stack.enter_context(deferred_signals())
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.reporter):
                     self._epoch(stop)
+                if self._asked_to_stop(stop, at_end=True):
+                    self._leave(stop)
         self._finish()
         return self.history
 
@@ -89,17 +95,37 @@ class Run:
         if self.plan.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.group.align(self.model)
+        # For evaluate and predict, should they be given bare uint8 pictures later.
+        self.model._normalisation = self.train.stats  # type: ignore[assignment]  # pyright: ignore
         self.updates = Updates(self.model, self.options, self.plan, self.group, len(self.feed))
         if self.found is not None:
             self.updates.restore(self.found)
-            self.progress = progress = Progress(**self.found["progress"])
             self.history.rows = self.found["history"]
+            self.progress = progress = self._where_it_was(self.found)
             where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
             if progress.epoch < self.options.epochs and not progress.stopped:
                 self.reporter.say(f"fit: going on from {where} of the run in {self.options.run_dir}")
-        elif self.folder is not None and self.group.leads:
+        if self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
+
+    def _where_it_was(self, found: dict[str, Any]) -> Progress:
+        """The progress of the run that goes on; with settings that were changed on purpose, what is left of it."""
+        progress = Progress(**found["progress"])
+        stored, mine = found["options"], self.options.to_json()
+        if not self.options.changes(stored):
+            return progress
+        changed = {name for name in mine if stored.get(name) != mine[name]}
+        progress.stopped = False
+        if changed & {"batch_size", "accumulate"} or found["data"]["count"] != self.train.count:
+            # Steps are counted anew, and an epoch that was begun in other batches is begun again.
+            steps = -(-len(self.feed) // self.options.accumulate)
+            progress = Progress(
+                progress.epoch, step=progress.epoch * steps, best=progress.best, best_epoch=progress.best_epoch
+            )
+        if "monitor" in changed:
+            progress.best, progress.best_epoch = None, progress.epoch
+        return progress
 
     def _choose_plan(self) -> None:
         """The plan of the run that goes on; else, where it is open, what the leader measures."""
@@ -116,7 +142,7 @@ class Run:
         elif not options.deterministic and "auto" in (options.precision, options.channels_last, options.compile):
             said = ""
             if self.group.leads:
-                loss, _ = make_loss(options)
+                loss, _ = make_loss(options, self.device)
                 batch = next(iter(self.feed.epoch(0)))
                 steps = options.epochs * len(self.feed)
                 self.plan, said = choose_plan(self.model, batch.images, batch.labels, loss, options, self.plan, steps)
@@ -132,7 +158,8 @@ class Run:
         batches = plan_batches(samples.count, options.batch_size, least=2 * self.group.world if normed else 1)
         chosen = options.augment
         own = samples.is_loader or not isinstance(chosen, str)
-        if own or (chosen == "auto" and samples.stats is None):  # a Dataset's pictures may be anything
+        unknown = samples.stats is None or samples.source == "tensors"  # such pictures may be anything
+        if own or (chosen == "auto" and unknown):
             augmentation = None
         else:
             augmentation = choose(str(chosen), samples.source, samples.one_shape()[1])
@@ -174,11 +201,11 @@ class Run:
                     self._leave(stop)
         self._end_epoch(loss_sum, correct)
 
-    def _asked_to_stop(self, stop: Stop) -> bool:
-        """Whether any process was asked; with several, they agree every few steps."""
+    def _asked_to_stop(self, stop: Stop, at_end: bool = False) -> bool:
+        """Whether any process was asked; with several, they agree every few steps and at the end of an epoch."""
         if self.group.world == 1:
             return stop.signal is not None
-        if self.progress.step % 10:
+        if self.progress.step % 10 and not at_end:
             return False
         return bool(self.group.sum(torch.tensor(int(stop.signal is not None), device=self.device)))
 
@@ -277,7 +304,6 @@ class Run:
 
     def _finish(self) -> None:
         """Averaged or best weights into the model; gradients gone; curves drawn."""
-        self.updates.optimizer.zero_grad(set_to_none=True)
         if self.updates.average is not None:
             self.updates.average.swap(self.model)
         if self.board is not None:

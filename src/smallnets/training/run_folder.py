@@ -44,9 +44,7 @@ class RunFolder:
         changes += [
             f"training set's {name} {found['data'][name]!r} -> {value!r}"
             for name, value in data.items()
-            if name in found["data"]
-            and name not in ("mean", "std", "source", "labels_crc32")
-            and found["data"][name] != value
+            if name in found["data"] and name not in ("mean", "std", "source") and found["data"][name] != value
         ]
         if changes and options.resume != "changed":
             advice = "Take another folder, or resume='changed' (--resume changed) to go on with the new ones."

@@ -44,17 +44,23 @@ class Samples:
         if isinstance(self.data, ImageSet):
             return self.data.shape
         if isinstance(self.data, DataLoader):
-            return tuple(next(iter(self.data))[0].shape[1:])
-        return tuple(torch.as_tensor(self.data[0][0]).shape)
+            first: Any = next(iter(self.data), None)
+            first = first if isinstance(first, Tensor | None) else first[0]
+            return () if first is None else tuple(first.shape[1:])
+        first = self.data[0][0]
+        if not isinstance(first, Tensor | np.ndarray):
+            advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
+            raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
+        return tuple(first.shape)
 
 
-def understand(data: object, who: str, like: Samples | None = None, size: tuple[int, int] | None = None) -> Samples:
+def understand(data: object, who: str, like: Stats | None = None, size: tuple[int, int] | None = None) -> Samples:
     """Turn any data argument into ``Samples``.
 
     Args:
         data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
         who: The caller, for errors.
-        like: Samples whose normalisation a pair of uint8 tensors takes over.
+        like: The training set's mean and std, which a pair of uint8 tensors takes over; else it is its own.
         size: (h, w) that a stream of mixed sizes is brought to.
 
     Raises:
@@ -82,7 +88,7 @@ def understand(data: object, who: str, like: Samples | None = None, size: tuple[
     return found
 
 
-def from_pair(pair: Sequence[Any], who: str, like: Samples | None) -> Samples:
+def from_pair(pair: Sequence[Any], who: str, like: Stats | None) -> Samples:
     images, labels = (torch.as_tensor(np.asarray(part) if not isinstance(part, Tensor) else part) for part in pair)
     if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
         got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
@@ -91,7 +97,7 @@ def from_pair(pair: Sequence[Any], who: str, like: Samples | None) -> Samples:
     classes = tuple(str(label) for label in range(max(1, int(labels.max()) + 1 if len(labels) else 1)))
     stats: Stats = ((), ())
     if images.dtype == torch.uint8:
-        stats = like.stats if like is not None and like.stats is not None else channel_stats(images)
+        stats = like if like is not None and like[0] else channel_stats(images)
     elif not images.dtype.is_floating_point:
         raise DataError(message(who, "images of uint8 or a float type", images.dtype))
     ids = tuple(str(row) for row in range(len(labels)))
@@ -107,7 +113,7 @@ def check_fit(samples: Samples, model: torch.nn.Module, who: str) -> int | None:
     """
     net_input: Any = getattr(model, "input_size", None)
     shape = samples.one_shape()
-    if isinstance(net_input, tuple) and len(net_input) == 3 and shape[0] != net_input[0]:
+    if isinstance(net_input, tuple) and len(net_input) == 3 and len(shape) == 3 and shape[0] != net_input[0]:
         colour = {1: "one-channel (grey)", 3: "three-channel (colour)"}
         got = f"{colour.get(shape[0], f'{shape[0]}-channel')} pictures"
         advice = f"Build the net with in_channels={shape[0]}"

@@ -3,6 +3,8 @@
 N batch, C channels, H W pixels, K classes.
 """
 
+import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,7 +36,8 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
             raise OptionError(message("fit", "an optimizer over the parameters of this net", "one over others"))
         return chosen
     if not isinstance(chosen, str):
-        return chosen(parameters)
+        wanted = inspect.signature(chosen).parameters
+        return chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
     fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
     if chosen == "sgd":
@@ -42,8 +45,11 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
     return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(parameters, **common)
 
 
-def make_loss(options: FitOptions) -> tuple[Loss, Loss]:
+def make_loss(options: FitOptions, device: torch.device) -> tuple[Loss, Loss]:
     """The loss to train with, and the one to report on validation: without label smoothing."""
+    if isinstance(options.loss, nn.Module):  # it may hold weights of classes
+        module = copy.deepcopy(options.loss).to(device)
+        return module, module
     if isinstance(options.loss, str):
         smoothing = options.label_smoothing
 

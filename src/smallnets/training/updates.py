@@ -24,19 +24,22 @@ class Updates:
         self.optimizer = make_optimizer(options, model, plan.device)
         self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
         self.average = Average(model, options.ema) if options.ema is not None else None
-        self.loss, self.val_loss = make_loss(options)
+        self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
         self.watch = Watch(plan.device)
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.parallel: nn.Module = model
+        self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
 
     def parallelise(self) -> None:
         """Compile and distribute, as the plan and the group say; after the weights are in place."""
         if self.plan.compile:
             self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
         if self.group.world > 1:
-            self.parallel = nn.parallel.DistributedDataParallel(self.parallel)
+            device = self.plan.device
+            ids = [device.index] if device.type == "cuda" else None
+            self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
 
     def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
         """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
@@ -53,7 +56,8 @@ class Updates:
         self.optimizer.zero_grad(set_to_none=True)
         bad = None
         for number, batch in enumerate(batches):
-            images, labels = batch.images, batch.labels
+            images, labels = self.plan.arrange(batch.images), batch.labels
+            self.full = self.full or len(images)
             if not isinstance(options.augment, str):
                 images = options.augment(images)
             images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
@@ -61,7 +65,7 @@ class Updates:
             share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
                 # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
-                odd = self.plan.compile and self.group.world == 1 and len(images) != options.batch_size
+                odd = self.plan.compile and self.group.world == 1 and len(images) != self.full
                 with self.plan.autocast():
                     logits = (self.model if odd else self.parallel)(images)
                 loss = loss_of(logits.float(), labels)
@@ -91,6 +95,12 @@ class Updates:
             return contextlib.nullcontext()
         return self.parallel.no_sync()
 
+    def release(self) -> None:
+        """Leave no gradients, and an optimiser that the user handed over with the rates it came with."""
+        self.optimizer.zero_grad(set_to_none=True)
+        for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = lr
+
     def state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
@@ -102,11 +112,13 @@ class Updates:
     def restore(self, found: Mapping[str, Any]) -> None:
         self.model.load_state_dict(found["model"])
         settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(found["optimizer"])
+        if found["options"]["optimizer"] == self.options.to_json()["optimizer"]:  # another one starts afresh
+            self.optimizer.load_state_dict(found["optimizer"])
         for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
             group.update(mine)  # the options of this call count, should they have been changed on purpose
-        if self.average is not None and found["average"] is not None:
-            self.average.restore(found["average"])
+        if self.options.ema is not None:
+            self.average = Average(self.model, self.options.ema)
+            self.average.restore(found["average"] or {})
         self.schedule.restore(found["schedule"])
 
     @contextlib.contextmanager
