@@ -4,8 +4,8 @@
 
 LeNet-5 is trained on the real handwritten digits 0 to 6 and saved. Then the file's weights go into a net for 7, 8 and
 9, where ``head="reset"`` accepts the other number of classes. After two short epochs it is ahead of the same net
-without those weights, here by 3 points of accuracy (mean of 5 runs; with three other seeds 0.4 to 4). Both are tested on the 7,
-8 and 9 of the test split, which neither has seen.
+without those weights, here by 3 points of accuracy (mean of 5 runs; with three other seeds 0.4 to 4). Both are tested
+on the 7, 8 and 9 of the test split, which neither has seen.
 """
 
 import argparse

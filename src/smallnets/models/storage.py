@@ -49,6 +49,10 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
         raise OptionError(message("save", "a path that ends in .safetensors", repr(path.name), advice))
     if not path.parent.is_dir():
         raise WeightsError(message("save", "a folder to write to", repr(str(path.parent)), "Make it first."))
+    if any(value.is_meta for value in net.state_dict().values()):
+        raise WeightsError(
+            message("save", "a net with values", "one on the meta device", "Load weights into it first.")
+        )
     refuse_surgery(net)
     own = {
         "format": FORMAT,

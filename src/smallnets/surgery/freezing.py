@@ -1,6 +1,6 @@
 """What of a net learns, and how fast."""
 
-from typing import TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -13,12 +13,7 @@ from ..models.vgg_names import taps
 M = TypeVar("M", bound=nn.Module)
 
 
-class ParameterGroup(TypedDict):
-    """What torch's optimizers take as one of their groups."""
-
-    name: str
-    params: list[nn.Parameter]
-    lr: float
+ParameterGroup = dict[str, Any]  # as torch's optimizers take it: name, params, lr
 
 
 def freeze(model: M, upto: str | None) -> M:
@@ -78,7 +73,7 @@ def parameter_groups(model: nn.Module, lr: float, decay: float = 0.5) -> list[Pa
         raise OptionError(message("parameter_groups", "decay to be above 0 and at most 1", repr(decay)))
     stages = [stage.name for stage in model.feature_info] if isinstance(model, Net) else children_before_head(model)
     ends = {name: end_of(model, name) for name in stages}
-    groups = {name: ParameterGroup(name=name, params=[], lr=0.0) for name in (*stages, "head")}
+    groups: dict[str, ParameterGroup] = {name: {"name": name, "params": []} for name in (*stages, "head")}
     for i, (_, layer) in enumerate(model.named_modules()):
         stage = next((name for name, end in ends.items() if i <= end), "head") if i else "head"
         groups[stage]["params"] += [p for p in layer.parameters(recurse=False) if p.requires_grad]

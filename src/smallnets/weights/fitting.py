@@ -12,14 +12,22 @@ from .layouts import as_linear, recognise
 from .sources import Checkpoint
 
 MAX_ROWS = 30
+REMEDIES = {
+    "first_conv": 'first_conv="average" (or "repeat")',
+    "head": 'head="reset"',
+}
 
 
 class Misfit(NamedTuple):
-    """A row of the table: an entry, what the net has there, what the file has there."""
+    """A row of the table: an entry, what the net has there, what the file has there.
+
+    ``fix`` is the option that would take the entry as it is, where there is one.
+    """
 
     name: str
     expected: str
     found: str
+    fix: str = ""
 
 
 @dataclass
@@ -47,7 +55,7 @@ def fit(model: nn.Module, checkpoint: Checkpoint, *, head: str, first_conv: str)
             if name in of_head:
                 result.reset.append(name)
             elif not name.endswith("num_batches_tracked"):  # older files have none; it matters to momentum=None only
-                result.misfits.append(Misfit(name, describe(own), "missing"))
+                result.misfits.append(Misfit(name, str(tuple(own.shape)), "missing"))
             continue
         value = as_linear(value, shapes[name])
         if name == stem and first_conv != "strict":
@@ -57,7 +65,9 @@ def fit(model: nn.Module, checkpoint: Checkpoint, *, head: str, first_conv: str)
         elif name in of_head and value.shape[1:] == own.shape[1:]:
             result.reset.append(name)
         else:
-            result.misfits.append(Misfit(name, describe(own), describe(value)))
+            result.misfits.append(
+                Misfit(name, str(tuple(own.shape)), describe(value), fix(name, value, own, stem, last))
+            )
     left_out = [name for name in found if name in of_head]
     result.misfits += [Misfit(name, "nothing", describe(found[name])) for name in found if name not in of_head]
     if result.reset:
@@ -94,6 +104,15 @@ def head_path(model: nn.Module) -> str:
     return path if path and isinstance(model.get_submodule(path), nn.Linear | nn.Identity) else ""
 
 
+def fix(name: str, value: Tensor, own: Tensor, stem: str, last: str) -> str:
+    """The option of ``load_weights`` with which the value would do."""
+    if not same_kind(value, own) or value.dim() != own.dim():
+        return ""
+    if name == stem and (value.shape[0], *value.shape[2:]) == (own.shape[0], *own.shape[2:]):
+        return "first_conv"
+    return "head" if name in (f"{last}.weight", f"{last}.bias") and value.shape[1:] == own.shape[1:] else ""
+
+
 def adapt_channels(weight: Tensor, channels: int, how: str, notes: list[str]) -> Tensor:
     """First-convolution weights for another number of picture channels: (O, C, h, w) -> (O, channels, h, w).
 
@@ -116,7 +135,7 @@ def describe(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}{kind}{layout}{' without values' if tensor.is_meta else ''}"
 
 
-def refuse(model: nn.Module, checkpoint: Checkpoint, result: Fit, head: str) -> WeightsError:
+def refuse(model: nn.Module, checkpoint: Checkpoint, result: Fit) -> WeightsError:
     """One sentence, then the table."""
     rows = result.misfits
     missing = sum(row.found == "missing" for row in rows)
@@ -127,24 +146,26 @@ def refuse(model: nn.Module, checkpoint: Checkpoint, result: Fit, head: str) -> 
     recognised = f" ({'; '.join(result.notes)})" if result.notes else ""
     first = f"load_weights: expected the {len(entries(model))} entries of {name_of(model)}; got from "
     first += f"{checkpoint.name}{recognised} {', '.join(counts)}, first {rows[0].name}. Nothing was loaded."
-    return WeightsError(f"{first}{advice(model, result, head)}\n{table(rows)}")
+    return WeightsError(f"{first}{advice(result)}\n{table(rows)}")
 
 
-def advice(model: nn.Module, result: Fit, head: str) -> str:
+def advice(result: Fit) -> str:
     """What to do about it, where the misfits say so."""
-    shapes = [row for row in result.misfits if row.found != "missing" and row.expected != "nothing"]
-    names = {row.name for row in result.misfits}
-    if names == {first_convolution(model)} and shapes:
-        return ' Take first_conv="average" or "repeat", or build the net with as many in_channels as the file has.'
-    last = head_path(model)
-    if last and names <= {f"{last}.weight", f"{last}.bias"} and head != "reset":
-        return ' Call load_weights with head="reset", or build the net with as many num_classes as the file has.'
-    if len(shapes) == len(result.misfits):
-        return " The names fit and the shapes do not: build the net with the width, stem and head of the file."
+    rows = result.misfits
+    fixes = {row.fix for row in rows}
+    if "" not in fixes:
+        options = " and ".join(REMEDIES[option] for option in sorted(fixes))
+        return f" Call load_weights with {options}, or build the net as the file has it."
     if not result.values:
         return " It is the file of another net."
-    if all("downsample" in name for name in names):
+    if all("downsample" in row.name for row in rows):
         return " The shortcuts differ: build the net with the shortcut of the file."
+    if any(row.name.endswith("running_mean") and row.found == "missing" for row in rows):
+        return " The net has batch norms that the file has not."
+    if any(row.name.endswith("running_mean") and row.expected == "nothing" for row in rows):
+        return " The file has batch norms that the net has not."
+    if all(row.found != "missing" and row.expected != "nothing" for row in rows):
+        return " The names fit and the shapes do not: build the net with the width, stem and head of the file."
     return ""
 
 

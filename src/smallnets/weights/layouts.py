@@ -14,8 +14,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 # Left by DataParallel and by torch.compile; ``features.module.0`` is where only the features ran in parallel.
 WRAPPER_PARTS = {"module": "DataParallel", "_orig_mod": "torch.compile"}
-# Counters that a profiler hangs into the modules that it measures.
-NOT_WEIGHTS = ("total_ops", "total_params")
+# Counters of profilers and of averaged models.
+NOT_WEIGHTS = ("total_ops", "total_params", "n_averaged")
 
 RESIDUAL_PARTS = {
     **{"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2", "6": "conv3", "7": "bn3"},
@@ -73,17 +73,32 @@ def drop_wrappers(names: Names, expected: Shapes) -> tuple[Names, str]:
 
 
 def drop_outer(names: Names, expected: Shapes) -> tuple[Names, str]:
-    """What stands before every name, as where the net is a part of a larger module."""
-    parts = [ours.split(".")[:-1] for ours in names.values()]
+    """What stands before every name, as where the net is a part of a larger module.
+
+    That module's other parts are left out when the net is there in full, as ``criterion.weight`` beside ``model.``.
+    """
+    needed = {name for name in expected if not name.endswith("num_batches_tracked")}
     known = {name.partition(".")[0] for name in expected}
-    outer: list[str] = []
-    for level in zip(*parts, strict=False):
+    prefix = common_prefix(names.values(), known)
+    if prefix:
+        return {theirs: ours.removeprefix(prefix) for theirs, ours in names.items()}, f"{prefix} dropped"
+    for first in {ours.partition(".")[0] for ours in names.values()} - known:
+        inside = {theirs: ours for theirs, ours in names.items() if ours.startswith(f"{first}.")}
+        prefix = common_prefix(inside.values(), known)
+        bare = {theirs: ours.removeprefix(prefix) for theirs, ours in inside.items()}
+        if needed <= set(bare.values()):
+            return bare, f"{prefix} dropped, {len(names) - len(bare)} entries beside it left out"
+    return names, ""
+
+
+def common_prefix(names: Iterable[str], known: set[str]) -> str:
+    """The parts, each with its dot, that all names share and that come before any that is known."""
+    prefix = ""
+    for level in zip(*(name.split(".")[:-1] for name in names), strict=False):
         if len(set(level)) > 1 or level[0] in known:
             break
-        outer.append(level[0])
-    prefix = "".join(f"{part}." for part in outer)
-    bare = {theirs: ours.removeprefix(prefix) for theirs, ours in names.items()}
-    return (bare, f"{prefix} dropped") if prefix else (names, "")
+        prefix += f"{level[0]}."
+    return prefix
 
 
 def rename(names: Names, expected: Shapes) -> tuple[Names, str]:

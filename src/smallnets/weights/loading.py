@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..errors import WeightsError, check_choice, message
+from ..errors import OptionError, WeightsError, check_choice, message
 from .fitting import Fit, entries, fit, head_path, name_of, refuse
 from .sources import Checkpoint, WeightsLike, read
 
@@ -48,6 +48,8 @@ def load_weights(
     """
     check_choice("load_weights", "head", head, ("strict", "reset"))
     check_choice("load_weights", "first_conv", first_conv, ("strict", "average", "repeat"))
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(message("load_weights", "a model to load into", f"a {type(model).__name__}"))
     model = unwrapped(model)
     return load_checkpoint(model, read(source, torchvision_name(model)), head=head, first_conv=first_conv)
 
@@ -61,7 +63,7 @@ def load_checkpoint(
         raise WeightsError(message("load_weights", "a net with a linear head to reset", net, 'Take head="strict".'))
     result = fit(model, checkpoint, head=head, first_conv=first_conv)
     if result.misfits:
-        raise refuse(model, checkpoint, result, head)
+        raise refuse(model, checkpoint, result)
     refuse_unfilled(model, result)
     write(model, result, checkpoint)
     warn_of_other_stride(model, checkpoint)

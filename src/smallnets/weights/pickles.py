@@ -1,36 +1,49 @@
 """PyTorch's own checkpoint files, read without running anything that they ask for."""
 
-import argparse
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..errors import WeightsError, message
+from .parallel import ParallelFile
 
-# What training scripts put beside the weights and what only holds values: arguments, and a best accuracy from numpy.
-NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-HARMLESS: list[Any] = [
-    argparse.Namespace,
-    np.dtype,
-    *((NUMPY_SCALAR, f"numpy.{module}.multiarray.scalar") for module in ("core", "_core")),
-    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
-]
+
+class Ignored:
+    """Stands where a file has something that is neither a tensor nor a plain value; it keeps nothing of it.
+
+    Numpy's own classes would rebuild themselves from bytes that nobody has checked.
+    """
+
+    def __init__(self, *state: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# What training scripts leave beside the weights: arguments, folders, a best accuracy or a random state from numpy.
+NAMES = ("argparse.Namespace", "pathlib.PosixPath", "pathlib.WindowsPath", "numpy.dtype", "numpy.ndarray")
+NUMPY_NAMES = [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")]
+IGNORED: list[Any] = [(Ignored, name) for name in (*NAMES, *NUMPY_NAMES)]
 
 
 def read_pickle(path: Path) -> object:
-    """What the file holds, on the CPU; only tensors, plain containers and plain values are let in.
+    """What the file holds, on the CPU; only tensors, plain containers and plain values come out.
 
     Raises:
         WeightsError: When the file is torn or empty, no checkpoint, or would run code.
     """
     try:
-        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+        with torch.serialization.safe_globals(IGNORED), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is refused below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:
+                zipped = file.read(2) == b"PK"  # older files are a plain pickle, which makes many small reads
+            source: Any = ParallelFile(path) if zipped else path.open("rb")
+            with source:
+                return torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # a file from outside can fail in any way that a parser can
         raise refused(path, str(error)) from None
 

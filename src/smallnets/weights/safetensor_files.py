@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import WeightsError, message
+from .parallel import READERS, Job, jobs, read_chunk
 
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -32,11 +33,7 @@ DTYPES: dict[str, torch.dtype] = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-CHUNK = 1 << 24  # 16 MiB a read keeps the threads evenly busy; larger and smaller measured no faster
 MAX_HEADER = 100_000_000  # the format's own limit
-READERS = min(4, os.cpu_count() or 1)  # reading is faulting in fresh pages, which more threads speed up
-
-Job = tuple[memoryview, int]
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -50,18 +47,16 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         header, start = read_header(path, file.fileno(), size)
         found = header.pop("__metadata__", {})
         tensors: dict[str, Tensor] = {}
-        jobs: list[Job] = []
+        reads: list[Job] = []
         for name, entry in header.items():
             tensors[name], begin, end = allocate(path, name, entry, size - start)
             if end > begin:
                 target = memoryview(tensors[name].view(-1).view(torch.uint8).numpy().data)
-                jobs += [
-                    (target[at : at + CHUNK], start + begin + at)  # slices end where the target ends
-                    for at in range(0, end - begin, CHUNK)
-                ]
+                reads += jobs(target, start + begin)
         with ThreadPoolExecutor(READERS) as pool:
-            if not all(pool.map(partial(read_chunk, file.fileno()), jobs)):
-                raise torn(path, "it ended while it was read")
+            counts = pool.map(partial(read_chunk, file.fileno()), reads)
+        if sum(counts) != sum(len(target) for target, _ in reads):
+            raise torn(path, "it ended while it was read")
     return tensors, {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
@@ -93,17 +88,6 @@ def allocate(path: Path, name: str, entry: Any, room: int) -> tuple[Tensor, int,
     if end > room:
         raise torn(path, f"{room:,} bytes of tensors where {name!r} ends at {end:,}")
     return torch.empty(shape, dtype=dtype, device="cpu"), begin, end
-
-
-def read_chunk(fd: int, job: Job) -> bool:
-    """Fill the job's memory; false where the file ends first."""
-    target, at = job
-    while target:
-        count = os.preadv(fd, [target], at)
-        if not count:
-            return False
-        target, at = target[count:], at + count
-    return True
 
 
 def torn(path: Path, got: str) -> WeightsError:

@@ -1,5 +1,6 @@
 """Where weights come from: a file, a state dict, or torchvision's enum; all become one ``Checkpoint``."""
 
+import contextlib
 import json
 import os
 import re
@@ -57,12 +58,11 @@ def read(source: WeightsLike, zoo_name: str) -> Checkpoint:
         return unwrap("the state dict", source, borrowed=True)
     if isinstance(source, Enum):
         return from_torchvision(source)
-    try:
-        text = os.fspath(source)
-    except TypeError:
+    text = os.fspath(source) if hasattr(source, "__fspath__") else source
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         kinds = "a path, a state dict or a torchvision weights enum"
         advice = "Give its state_dict()." if hasattr(source, "state_dict") else ""
-        raise WeightsError(message("load_weights", kinds, f"a {type(source).__name__}", advice)) from None
+        raise WeightsError(message("load_weights", kinds, f"a {type(source).__name__}", advice))
     if TORCHVISION_NAME.fullmatch(text) and not Path(text).exists():
         return from_torchvision(find_enum(text, zoo_name))
     return from_file(existing_file(text))
@@ -70,11 +70,17 @@ def read(source: WeightsLike, zoo_name: str) -> Checkpoint:
 
 def existing_file(text: str) -> Path:
     path = Path(text).expanduser()
-    if path.is_file():
-        return path
-    got = "a folder" if path.is_dir() else "no such file"
-    beside = [str(entry) for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise WeightsError(message(str(path), "a file with weights", got, nearest(path, beside)))
+    got, advice = "no such file", ""
+    with contextlib.suppress(OSError):  # a name too long for a file is that of none
+        if path.is_file():
+            if os.access(path, os.R_OK):
+                return path
+            got, advice = "one that may not be read", "Ask for its permissions."
+        elif path.is_dir():
+            got, advice = "a folder", "Name a file in it."
+        elif path.parent.is_dir():
+            advice = nearest(path.name, [entry.name for entry in path.parent.iterdir()])
+    raise WeightsError(message(text[:200] or repr(text), "a file with weights", got, advice))
 
 
 def from_file(path: Path) -> Checkpoint:

@@ -56,6 +56,32 @@ def test_names_that_match_with_shapes_that_do_not() -> None:
         sn.load_weights(sn.convnet3(), sn.convnet3(channels=(16, 32, 64)).state_dict())
 
 
+def test_both_remedies_are_named_where_both_are_needed() -> None:
+    with pytest.raises(sn.WeightsError, match=r'with first_conv="average" \(or "repeat"\) and head="reset", or build'):
+        sn.load_weights(sn.resnet20(num_classes=3, in_channels=1), sn.resnet20().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("net", "file", "why"),
+    [
+        (
+            lambda: sn.resnet18(num_classes=10),
+            lambda: sn.resnet18(stem="cifar"),
+            r"build the net with the width, stem and",
+        ),
+        (
+            lambda: sn.vgg11(head="linear"),
+            lambda: sn.vgg11(head="linear", batch_norm=True),
+            r"The file has batch norms",
+        ),
+        (lambda: sn.vgg11(head="linear", batch_norm=True), lambda: sn.vgg11(head="linear"), r"The net has batch norms"),
+    ],
+)
+def test_what_differs_is_named(net: Any, file: Any, why: str) -> None:
+    with pytest.raises(sn.WeightsError, match=why):
+        sn.load_weights(net(), file().state_dict())
+
+
 @pytest.mark.parametrize("odd", ["sparse", "meta", "complex"])
 def test_tensors_that_are_no_plain_numbers_are_refused(odd: str) -> None:
     net = sn.lenet5()
@@ -67,7 +93,7 @@ def test_tensors_that_are_no_plain_numbers_are_refused(odd: str) -> None:
 
 
 def test_a_builder_with_weights_that_do_not_fit_builds_nothing() -> None:
-    with pytest.raises(sn.WeightsError, match=r'Call load_weights with head="reset", or build the net with as many'):
+    with pytest.raises(sn.WeightsError, match=r'Call load_weights with head="reset", or build the net as the'):
         sn.lenet5(num_classes=3, weights=sn.lenet5().state_dict())
 
 
@@ -121,9 +147,7 @@ def test_a_net_without_a_linear_head_cannot_have_it_reset() -> None:
 @pytest.mark.parametrize(("have", "want"), [(3, 1), (1, 3), (3, 6), (3, 4)])
 def test_another_number_of_channels_is_taken_on_request_only(how: Any, have: int, want: int) -> None:
     trained, net = sn.resnet20(in_channels=have), sn.resnet20(in_channels=want)
-    with pytest.raises(
-        sn.WeightsError, match=r'Take first_conv="average" or "repeat", or build the net with as many in_'
-    ):
+    with pytest.raises(sn.WeightsError, match=r'Call load_weights with first_conv="average" \(or "repeat"\), or build'):
         sn.load_weights(net, trained.state_dict())
     line = sn.load_weights(net, trained.state_dict(), first_conv=how)
     assert line.endswith(f"; first convolution: {have} channels made {want} ({how})")

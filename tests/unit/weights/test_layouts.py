@@ -255,3 +255,20 @@ def test_a_shortcut_of_another_kind_is_named() -> None:
     }
     with pytest.raises(sn.WeightsError, match="The shortcuts differ: build the net with the shortcut of the file"):
         sn.load_weights(sn.resnet20(), foreign)
+
+
+def test_what_stands_beside_the_net_in_a_larger_module_is_left_out_and_said() -> None:
+    net = sn.resnet20()
+    larger = {f"model.net.{name}": value for name, value in net.state_dict().items()}
+    line = sn.load_weights(sn.resnet20(), {"state_dict": larger | {"criterion.weight": torch.ones(10)}})
+    assert line.endswith("taken out of 'state_dict'; model.net. dropped, 1 entries beside it left out")
+    del larger["model.net.fc.bias"]
+    with pytest.raises(sn.WeightsError, match="Nothing was loaded"):
+        sn.load_weights(sn.resnet20(), larger | {"criterion.weight": torch.ones(10)})
+
+
+def test_an_averaged_model_is_recognised() -> None:
+    net = trained(sn.resnet20, {})
+    other = sn.resnet20()
+    assert sn.load_weights(other, torch.optim.swa_utils.AveragedModel(net).state_dict()).endswith("; module. dropped")
+    assert_same(other, net)

@@ -126,6 +126,8 @@ def test_what_training_scripts_leave_beside_the_weights_is_no_obstacle(tmp_path:
         "epoch": 3,
         "args": argparse.Namespace(lr=0.1),
         "best_prec1": np.float64(91.5),
+        "random_state": np.random.default_rng(0).random(3, dtype=np.float32),
+        "folder": Path("runs/1"),
         "optimizer": optimizer.state_dict(),
         "state_dict": trained.state_dict(),
     }
@@ -133,6 +135,15 @@ def test_what_training_scripts_leave_beside_the_weights_is_no_obstacle(tmp_path:
     net = sn.lenet5()
     assert sn.load_weights(net, path) == "lenet5: 10 entries from run.ckpt; taken out of 'state_dict'"
     assert same(net, trained)
+
+
+def test_numpys_classes_in_a_file_are_not_run_either(tmp_path: Path) -> None:
+    from smallnets.weights.pickles import Ignored, read_pickle
+
+    torch.save({"array": np.zeros(3), "scalar": np.float32(1), "dtype": np.dtype("O")}, tmp_path / "net.pt")
+    found = read_pickle(tmp_path / "net.pt")
+    assert isinstance(found, dict)
+    assert {type(value) for value in found.values()} == {Ignored}
 
 
 @pytest.mark.parametrize("kept", [0, 1, 7, 8, 100, 0.5, -1])
@@ -203,12 +214,20 @@ def test_a_file_that_is_not_there_is_named_with_its_nearest_neighbour(tmp_path: 
         sn.load_weights(sn.lenet5(), tmp_path / "lenet5.pt")
     with pytest.raises(sn.WeightsError, match=r"expected a file with weights; got a folder"):
         sn.load_weights(sn.lenet5(), tmp_path)
+    with pytest.raises(sn.WeightsError, match=r"expected a file with weights; got no such file"):
+        sn.load_weights(sn.lenet5(), "x" * 5000)
 
 
 @pytest.mark.parametrize("source", [3, None, [torch.zeros(1)], nn.Linear(1, 1)])
 def test_other_sources_are_refused(source: Any) -> None:
     with pytest.raises(sn.WeightsError, match=r"^load_weights: expected a path, a state dict or a torchvision weights"):
         sn.load_weights(sn.lenet5(), source)
+
+
+def test_what_is_no_model_is_refused() -> None:
+    state: Any = sn.lenet5().state_dict()
+    with pytest.raises(sn.OptionError, match="expected a model to load into; got a OrderedDict"):
+        sn.load_weights(state, state)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3, "lr": 0.1}, {}, 7])

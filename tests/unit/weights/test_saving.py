@@ -181,6 +181,7 @@ def test_nets_changed_by_surgery_are_refused_with_a_reason(path: Path, change, w
         (sn.lenet5, "net.safetensors", {"mean": torch.zeros(3)}, "metadata that JSON can hold"),
         (sn.lenet5, "net.safetensors", {"accuracy": float("nan")}, "metadata that JSON can hold"),
         (lambda: sn.lenet5().double(), "net.safetensors", {}, "a net all in"),
+        (lambda: sn.lenet5().to("meta"), "net.safetensors", {}, "a net with values; got one on the meta device"),
     ],
 )
 def test_bad_saves_are_refused(tmp_path: Path, make, name: str, options: dict[str, object], why: str) -> None:
@@ -202,3 +203,15 @@ def test_a_save_that_fails_leaves_the_old_file_whole(path: Path, monkeypatch: py
         sn.save(sn.lenet5(), path)
     assert path.read_bytes() == whole
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_building_loading_and_saving_never_import_torchvision(path: Path) -> None:
+    program = (
+        "import sys, smallnets as sn\n"
+        "sn.save(sn.resnet20(), sys.argv[1])\n"
+        "net = sn.resnet20(weights=sys.argv[1])\n"
+        "sn.load_weights(net, sys.argv[1])\n"
+        "sn.fuse(sn.load(sys.argv[1])), sn.feature_pyramid(net), sn.freeze(net, 'layer1')\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
