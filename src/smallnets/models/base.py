@@ -23,9 +23,8 @@ class Stage(NamedTuple):
 
 def check_input(x: Tensor, rule: InputRule, training: bool) -> Tensor:
     """Pass ``x`` on, or say in one sentence why the net cannot take it."""
-    wrong_dtype = None if x.is_floating_point() else x.dtype
-    if x.dim() != 4 or x.shape[1] != rule.channels or wrong_dtype is not None:
-        refuse_input(tuple(x.shape), wrong_dtype, rule)
+    if x.dim() != 4 or x.shape[1] != rule.channels or not x.is_floating_point():
+        refuse_input(tuple(x.shape), None if x.is_floating_point() else x.dtype, rule)
     height, width = x.shape[2], x.shape[3]
     if rule.side is None:
         if height < rule.least or width < rule.least:

@@ -3,6 +3,7 @@
 N batch, C channels, H W pixels.
 """
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class LayeredNet(Net):
         self.features = nn.Sequential(*features)
         self.avgpool = None if pool is None else nn.AdaptiveAvgPool2d(pool)
         stages, windows = list[Stage](), list[Window]()
-        lone_side, channels, stride = 0, in_channels, 1
+        lone_side, channels = 0, in_channels
         for i, layer in enumerate(features):
             path = f"features.{i}"
             if isinstance(layer, nn.Conv2d):
@@ -43,21 +44,18 @@ class LayeredNet(Net):
                 window = Window(path, layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))
                 if window.stride > 1 or 2 * window.padding < window.kernel_size - 1:
                     windows.append(window)
-                    stride *= window.stride
             elif isinstance(layer, nn.BatchNorm2d):
                 lone_side = largest_side(tuple(windows))
             elif isinstance(layer, nn.MaxPool2d):
                 assert isinstance(layer.kernel_size, int) and isinstance(layer.stride, int)
                 windows.append(Window(f"the pool {path}", layer.kernel_size, layer.stride))
-                stride *= windows[-1].stride
             if isinstance(layer, nn.MaxPool2d) or i == len(features) - 1:
-                stages.append(Stage(path, channels, stride))
-        if any(isinstance(layer, nn.BatchNorm1d) for layer in hidden):
-            lone_side = ANY_SIDE
+                stages.append(Stage(path, channels, math.prod(window.stride for window in windows)))
+        lone_side = ANY_SIDE if any(isinstance(layer, nn.BatchNorm1d) for layer in hidden) else lone_side
         least = smallest_side(tuple(windows))
         side = max(side, least)
-        only_side = side if pool is None else None
-        rule = InputRule(name, in_channels, only_side, least, advice, tuple(windows), lone_side)
+        only = side if pool is None else None
+        rule = InputRule(name, in_channels, only, least, advice, tuple(windows), lone_side)
         self.describe(rule, side, stages, num_features, f"classifier.{len(hidden)}")
         self._linear = linear
         self.classifier = nn.Sequential(*hidden, self.last_layer(num_classes))

@@ -98,21 +98,19 @@ class SparseConvolution(nn.Module):
         return torch.cat(maps, dim=1)
 
 
-def digit_codes() -> Tensor:
-    """The codes, (10, 84): +1 where a digit is black, -1 elsewhere, row by row."""
-    rows = [line.split() for line in DIGITS.split("\n") if line]
-    bitmaps = ["".join(row[digit] for row in rows) for digit in range(10)]
-    return torch.tensor([[1.0 if pixel == "#" else -1.0 for pixel in bitmap] for bitmap in bitmaps])
-
-
 class RBFOutput(nn.Module):
-    """Logits are minus the squared distances to the fixed codes; the least distant class wins (equation 7)."""
+    """Logits are minus the squared distances to the fixed codes; the least distant class wins (equation 7).
+
+    A code is +1 where its digit is black and -1 elsewhere, row by row.
+    """
 
     codes: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("codes", digit_codes())  # 10 84
+        bitmaps = zip(*(line.split() for line in DIGITS.split("\n") if line), strict=True)  # by digit, rows in order
+        codes = [[1.0 if pixel == "#" else -1.0 for pixel in "".join(rows)] for rows in bitmaps]
+        self.register_buffer("codes", torch.tensor(codes))  # 10 84
 
     def forward(self, x: Tensor) -> Tensor:  # N 84 -> N 10
         return -(x[:, None] - self.codes).square().sum(dim=2)

@@ -5,9 +5,9 @@ import inspect
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from ..errors import OptionError, check_options, message, nearest
 from ..weights import Uninitialised, load_weights
@@ -97,7 +97,7 @@ def register(family: Family, parameters: int, macs: int) -> Callable[[Callable[P
             check_options(name, signature, bound.arguments)
             with nullcontext() if weights is None else Uninitialised():
                 net = make(*bound.args, **bound.kwargs)
-            options = {key: plain(value) for key, value in bound.arguments.items()}
+            options = json.loads(json.dumps(bound.arguments, default=vars))  # tuples as lists, dataclasses as dicts
             net.config = {"name": name, **options, "num_classes": net.num_classes}
             net.metadata = {}
             if weights is not None:
@@ -139,13 +139,6 @@ def depth_of(
         return register(family, parameters, macs)(builder)
 
     return decorate
-
-
-def plain(value: object) -> Any:
-    """The value as JSON gives it back: tuples as lists, dataclasses as dicts."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    return json.loads(json.dumps(value))
 
 
 def entry(name: str) -> Entry:

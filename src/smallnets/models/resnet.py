@@ -79,8 +79,6 @@ class Block(nn.Module):
 
     expansion: ClassVar[int]  # the block's output channels over its width
     downsample: nn.Module | None
-    add: Add | None
-    relu: nn.ReLU
 
     def __init__(self, style: Style) -> None:
         super().__init__()
@@ -114,8 +112,7 @@ class BasicBlock(Block):
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W
         out = self.relu(self.bn1(self.conv1(x)))  # N C' H/s W/s
-        out = self.bn2(self.conv2(out))
-        return self.join(out, x)
+        return self.join(self.bn2(self.conv2(out)), x)
 
 
 class Bottleneck(Block):
@@ -143,8 +140,7 @@ class Bottleneck(Block):
     def forward(self, x: Tensor) -> Tensor:  # N C H W
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))  # N C'/4 H/s W/s
-        out = self.bn3(self.conv3(out))  # N C' H/s W/s
-        return self.join(out, x)
+        return self.join(self.bn3(self.conv3(out)), x)  # N C' H/s W/s
 
 
 BlockType = type[BasicBlock] | type[Bottleneck]

@@ -30,8 +30,7 @@ def cifar_resnet(
     # Each untrained block about doubles its map in eval mode, where batch norm does not hold it: 600 overflow.
     scale = blocks**-0.5 if residual and blocks > 100 else 1.0
     style = Style(shortcut, residual=residual, branch_scale=scale, norm=norm, inplace=inplace)
-    stages = plan_stages(16, [blocks // 3] * 3)
-    return ResNet(name, BasicBlock, stages, num_classes, in_channels, 32, "cifar", style)
+    return ResNet(name, BasicBlock, plan_stages(16, [blocks // 3] * 3), num_classes, in_channels, 32, "cifar", style)
 
 
 @depth_of(cifar_resnet, 20, FAMILY, 269_722, 40_551_040)
@@ -41,11 +40,12 @@ def resnet20() -> None:
     Args:
         num_classes: Length of the logits; 0 gives the pooled features.
         in_channels: Channels of the pictures.
-        **options: ``shortcut`` is ``"A"`` (zero channels padded, the paper's), ``"B"`` (a projection where the shape
-            changes) or ``"C"`` (projections everywhere). ``residual=False`` gives the plain twin, without shortcuts.
-            ``norm`` is ``"batch"``, or ``"group"`` with gcd(32, channels) groups. ``inplace`` lets ReLUs and
-            additions overwrite their input; turn off to hang full backward hooks on every module. ``weights`` is a
-            file or a state dict; nothing is initialised first (see ``load_weights``).
+        shortcut: ``"A"`` (zero channels padded, the paper's), ``"B"`` (a projection where the shape changes) or ``"C"``
+            (projections everywhere).
+        residual: False gives the plain twin, without shortcuts.
+        norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
+        inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file or a state dict; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 4x4
@@ -70,9 +70,7 @@ def resnet32() -> None:
     """ResNet-32 for CIFAR, three stages of 5 basic blocks: 464,154 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -94,9 +92,7 @@ def resnet44() -> None:
     """ResNet-44 for CIFAR, three stages of 7 basic blocks: 658,586 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -118,9 +114,7 @@ def resnet56() -> None:
     """ResNet-56 for CIFAR, three stages of 9 basic blocks: 853,018 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -142,9 +136,7 @@ def resnet110() -> None:
     """ResNet-110 for CIFAR, three stages of 18 basic blocks: 1,727,962 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -166,9 +158,7 @@ def resnet1202() -> None:
     """ResNet-1202 for CIFAR, three stages of 200 basic blocks: 19,421,274 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.

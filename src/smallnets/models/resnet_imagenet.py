@@ -69,23 +69,21 @@ def resnet18() -> None:
         num_classes: Length of the logits, by default 1000 with the ImageNet stem and 10 with the CIFAR stem; 0 gives
             the pooled features.
         in_channels: Channels of the pictures.
-        **options: All but ``stem``, ``norm`` and ``inplace`` concern the blocks.
-            ``stem``: ``"imagenet"`` is a 7x7 convolution and a max pool, each of stride 2; ``"cifar"`` a 3x3
-            convolution of stride 1 and no pool, for pictures of about 32 pixels.
-            ``shortcut``: where the shape changes, ``"A"`` pads zero channels, ``"B"`` projects by a 1x1 convolution;
-            ``"C"`` projects everywhere.
-            ``stride_in``: the bottleneck's convolution that takes the stride, ``"3x3"`` (v1.5) or the first ``"1x1"``
-            (v1, the paper's); a basic block has but one place for it.
-            ``residual``: False gives the plain twin, without shortcuts.
-            ``shortcut_bias``: a bias in the projections.
-            ``zero_init_residual``: the last norm of each block starts at 0 (Goyal et al. 2017).
-            ``groups``, ``width_per_group``: of the bottleneck's 3x3: (32, 4) is ResNeXt (Xie et al. 2017), (1, 128)
-            the wide net (Zagoruyko & Komodakis 2016).
-            ``dilate``: for layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
-            ``norm``: ``"batch"``, or ``"group"`` with gcd(32, channels) groups (Wu & He 2018).
-            ``inplace``: let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every
-            module.
-            ``weights``: a file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        stem: ``"imagenet"`` is a 7x7 convolution and a max pool, each of stride 2; ``"cifar"`` a 3x3 convolution of
+            stride 1 and no pool, for pictures of about 32 pixels.
+        shortcut: Where the shape changes, ``"A"`` pads zero channels, ``"B"`` projects by a 1x1 convolution; ``"C"``
+            projects everywhere.
+        stride_in: The bottleneck's convolution that takes the stride, ``"3x3"`` (v1.5) or the first ``"1x1"`` (v1, the
+            paper's); a basic block has but one place for it.
+        residual: False gives the plain twin, without shortcuts.
+        shortcut_bias: A bias in the projections.
+        zero_init_residual: The last norm of each block starts at 0 (Goyal et al. 2017).
+        groups: Of the bottleneck's 3x3; with ``width_per_group``, (32, 4) is ResNeXt (Xie et al. 2017).
+        width_per_group: Of the bottleneck's 3x3; 128 is the wide net (Zagoruyko & Komodakis 2016).
+        dilate: For layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
+        norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups (Wu & He 2018).
+        inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 32x32
@@ -109,9 +107,7 @@ def resnet34() -> None:
     """ResNet-34, 3, 4, 6 and 3 basic blocks: 21,797,672 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -134,9 +130,7 @@ def resnet50() -> None:
     """ResNet-50, 3, 4, 6 and 3 bottlenecks: 25,557,032 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -161,9 +155,7 @@ def resnet101() -> None:
     """ResNet-101, 3, 4, 23 and 3 bottlenecks: 44,549,160 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -187,9 +179,7 @@ def resnet152() -> None:
     """ResNet-152, 3, 8, 36 and 3 bottlenecks: 60,192,808 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.

@@ -1,5 +1,7 @@
 """A three-stage bottleneck net for 32x32 pictures, from a public CIFAR-10 lab report."""
 
+from dataclasses import replace
+
 from torch import nn
 
 from ..weights import WeightsLike
@@ -34,6 +36,7 @@ LAYER4 = (
     StagePlan("layer3", 128, (1, 1, 1, 2)),
     StagePlan("layer4", 256, (1, 1, 1, 1, 1, 1)),
 )
+LAYER4_STYLE = Style(stride_in="1x1", shortcut_bias=True, conv_bias=True, conv=XavierConv2d, linear=XavierLinear)
 
 
 @register(FAMILY, 8_898_826, 59_172_864)
@@ -72,13 +75,5 @@ def resnet50_layer4(
     >>> resnet50_layer4().forward_features(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 1024, 2, 2])
     """
-    style = Style(
-        *("B", "1x1"),
-        shortcut_bias=True,
-        norm=norm,
-        inplace=inplace,
-        conv_bias=True,
-        conv=XavierConv2d,
-        linear=XavierLinear,
-    )
+    style = replace(LAYER4_STYLE, norm=norm, inplace=inplace)
     return ResNet("resnet50_layer4", Bottleneck, LAYER4, num_classes, in_channels, 32, "imagenet", style)

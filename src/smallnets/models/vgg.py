@@ -33,10 +33,8 @@ def make_features(layers: Sequence[Layer], batch_norm: bool, in_channels: int, i
     features: list[nn.Module] = []
     channels = in_channels
     for layer in layers:
-        if layer == "M":
-            features.append(nn.MaxPool2d(2))
-        elif layer == "LRN":
-            features.append(local_response_norm())
+        if isinstance(layer, str):
+            features.append(nn.MaxPool2d(2) if layer == "M" else local_response_norm())
         else:
             kernel_size, width = layer if isinstance(layer, tuple) else (3, layer)
             features.append(Conv2d(channels, width, kernel_size, padding=kernel_size // 2))
@@ -120,7 +118,7 @@ def vgg11() -> None:
     Args:
         cfg: "A" or "A-LRN" (local response normalisation behind the first convolution), or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -147,7 +145,7 @@ def vgg13() -> None:
     Args:
         cfg: "B", or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -174,7 +172,7 @@ def vgg16() -> None:
     Args:
         cfg: "D", or "C" (three 1x1 convolutions; 133,638,952 parameters), or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -201,7 +199,7 @@ def vgg19() -> None:
     Args:
         cfg: "E", or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
