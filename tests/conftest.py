@@ -12,6 +12,8 @@ from PIL import Image
 
 torch.set_num_threads(1)  # xdist runs one worker a core
 
+collect_ignore = ["typing"]  # for the type checkers; its mistakes are on purpose
+
 settings.register_profile("dev", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
     "ci", deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

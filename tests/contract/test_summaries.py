@@ -145,3 +145,11 @@ def test_training_memory_is_what_autograd_keeps(name: str) -> None:
     real = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in owned)
     assert out.shape[0] == 2
     assert sn.summarize(net, size).training_memory(batch_size=2) == real
+
+
+def test_vgg19_is_vgg16_and_three_convolutions() -> None:
+    diff = sn.summarize(meta("vgg16"), (3, 224, 224)).diff(sn.summarize(meta("vgg19"), (3, 224, 224)))
+    assert sorted(row.type for row in diff.added) == ["Conv2d"] * 3 + ["ReLU"] * 3
+    assert (diff.removed, diff.changed) == ((), ())
+    assert diff.params == 143_667_240 - 138_357_544
+    assert diff.macs == sum(row.macs for row in diff.added) == 19_632_062_464 - 15_470_264_320

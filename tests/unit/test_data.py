@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from smallnets import DataError, OptionError
 from smallnets.data import ImageSet, ImageStream, load
-from smallnets.data.files import SERIAL, decode
+from smallnets.data.decoding import SERIAL, decode
 
 Make = Callable[..., Path]
 
@@ -75,8 +75,8 @@ def test_a_folder_and_a_zip_of_it_are_the_same(image_folder: Make, suffix: str) 
 def test_worker_processes_change_nothing(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     root = image_folder(train=30)
     alone = load(root)
-    monkeypatch.setattr("smallnets.data.files.SERIAL", 10)
-    monkeypatch.setattr("smallnets.data.files.CHUNK", 7)
+    monkeypatch.setattr("smallnets.data.decoding.SERIAL", 10)
+    monkeypatch.setattr("smallnets.data.decoding.CHUNK", 7)
     together = load(root)
     assert SERIAL > 60 and torch.equal(alone.images, together.images) and alone.ids == together.ids
 

@@ -281,3 +281,14 @@ def test_diff_names_what_was_added_removed_and_changed() -> None:
     assert not plain.diff(plain)
     assert "~ 1 ReLU -> GELU" in str(diff)
     assert str(diff).endswith("in all: +128 parameters, +4,464 MACs")
+
+
+def test_diff_finds_an_inserted_layer_where_it_is() -> None:
+    def net(*more: nn.Module) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), *more, nn.Flatten(), nn.Linear(8 * 64, 2))
+
+    diff = summarize(net(), (3, 8, 8)).diff(summarize(net(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()), (3, 8, 8)))
+    assert sorted(row.type for row in diff.added) == ["Conv2d", "ReLU"]
+    assert not diff.removed
+    assert not diff.changed
+    assert diff.params == sum(row.params for row in diff.added) == 8 * 73

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import DataError, check_number, message
-from .files import Broken, Decoder
+from .decoding import Broken, Decoder
 
 Index = slice | Sequence[int] | Tensor
 

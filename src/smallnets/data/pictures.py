@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from ..errors import DataError, message
-from .files import SUFFIXES, Archive, Decoder, decode_all
+from .decoding import Decoder, decode_all
+from .files import SUFFIXES, Archive
 from .imageset import ImageSet
 
 

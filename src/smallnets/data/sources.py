@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import DataError, OptionError, check_choice, message, nearest
-from .files import Decoder, MixedSizes, decode_all, find_pictures, keep_classes, look
+from .decoding import Decoder, MixedSizes, decode_all, look
+from .files import find_pictures, keep_classes
 from .imageset import ImageSet, ImageStream, stratified
 
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}

@@ -1,8 +1,7 @@
 """What one net has that another has not."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import count
+from difflib import SequenceMatcher
 from typing import Any
 
 from .row import Row
@@ -67,27 +66,36 @@ def line(sign: str, row: Row, params: int, macs: int, before: str = "") -> str:
 
 
 def compare(first: Summary, second: Summary) -> SummaryDiff:
-    """Modules are matched by path, functional calls also by name, repeated ones by their order."""
-    before, after = keyed(first.rows), keyed(second.rows)
+    """Layers are matched in order, so that what stands behind an insertion stays itself; the rest by path."""
+    before, after = list(first.rows), list(second.rows)
+    matcher = SequenceMatcher(None, [look(row) for row in before], [look(row) for row in after], autojunk=False)
+    pairs: list[tuple[Row, Row]] = []
+    removed, added = before.copy(), after.copy()
+    for block in matcher.get_matching_blocks():
+        matched = zip(before[block.a : block.a + block.size], after[block.b : block.b + block.size], strict=True)
+        for old, new in matched:
+            pairs.append((old, new))
+            removed.remove(old)
+            added.remove(new)
+    for old in removed.copy():
+        for new in [row for row in added if (row.path, row.kind) == (old.path, old.kind)][:1]:
+            pairs.append((old, new))
+            removed.remove(old)
+            added.remove(new)
+    order = {id(row): place for place, row in enumerate(after)}
+    pairs.sort(key=lambda pair: order[id(pair[1])])
     return SummaryDiff(
-        added=tuple(row for key, row in after.items() if key not in before),
-        removed=tuple(row for key, row in before.items() if key not in after),
-        changed=tuple(
-            Change(row, after[key]) for key, row in before.items() if key in after and own(row) != own(after[key])
-        ),
+        added=tuple(added),
+        removed=tuple(removed),
+        changed=tuple(Change(old, new) for old, new in pairs if own(old) != own(new)),
         params=second.totals.params - first.totals.params,
         macs=second.totals.macs - first.totals.macs,
     )
 
 
-def keyed(rows: Iterable[Row]) -> dict[tuple[str, str, int], Row]:
-    """Rows by path, name and how often that pair came before."""
-    found: dict[tuple[str, str, int], Row] = {}
-    for row in rows:
-        name = row.type if row.kind == "function" else ""
-        key = next(key for turn in count() if (key := (row.path, name, turn)) not in found)
-        found[key] = row
-    return found
+def look(row: Row) -> tuple[object, ...]:
+    """What makes two layers the same to a reader, whatever the size of their maps and their number in a row."""
+    return (row.path.rpartition(".")[0], row.kind, row.type, row.shape[1:2], row.kernel_size, row.params)
 
 
 def own(row: Row) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, message
+from .options import FitOptions
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,20 @@ def named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
 def is_channels_last(tensor: Tensor) -> bool:
     """Whether a 4-d tensor lies in memory as channels_last and not as contiguous."""
     return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
+    """The plan where nothing is measured: every "auto" is fp32, contiguous, uncompiled."""
+    precision = "fp32" if options.precision == "auto" else options.precision
+    return Plan(device, precision, options.channels_last is True, options.compile is True)
+
+
+@contextlib.contextmanager
+def deterministic_mode(wanted: bool) -> Generator[None, None, None]:
+    """Torch's deterministic kernels while it lasts."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(wanted or before[0], warn_only=before[1] if before[0] else True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

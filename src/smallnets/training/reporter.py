@@ -2,10 +2,14 @@
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
+
+from ..errors import message
+from .options import FitOptions
 
 
 class Reporter:
@@ -49,3 +53,18 @@ class Reporter:
         if row["val_loss"] is not None:
             text += f"  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
         self.say(f"{text}  {row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s")
+
+
+def tensorboard_writer(options: FitOptions) -> Any:
+    """TensorBoard's writer beside the run, if it was asked for.
+
+    Raises:
+        ImportError: When TensorBoard is not installed.
+    """
+    if not options.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
+    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))

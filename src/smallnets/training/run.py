@@ -4,9 +4,7 @@ import contextlib
 import importlib.metadata
 import itertools
 import time
-from collections.abc import Generator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +19,8 @@ from .evaluate import measure, natural_size
 from .feed import Feed, plan_batches
 from .history import History, score
 from .options import FitOptions
-from .plan import Plan, choose_device
-from .reporter import Reporter
+from .plan import Plan, choose_device, deterministic_mode, fixed_plan
+from .reporter import Reporter, tensorboard_writer
 from .run_folder import RunFolder, describe
 from .samples import understand
 from .signals import Stop, deferred_signals
@@ -294,35 +292,3 @@ class Run:
             self.folder.write_history(self.history)
             with contextlib.suppress(ImportError):
                 self.history.plot(self.folder.path / "curves.png")
-
-
-def tensorboard_writer(options: FitOptions) -> Any:
-    """TensorBoard's writer beside the run, if it was asked for.
-
-    Raises:
-        ImportError: When TensorBoard is not installed.
-    """
-    if not options.tensorboard:
-        return None
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError as error:
-        raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
-    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))
-
-
-def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
-    """The plan where nothing is measured: every "auto" is fp32, contiguous, uncompiled."""
-    precision = "fp32" if options.precision == "auto" else options.precision
-    return Plan(device, precision, options.channels_last is True, options.compile is True)
-
-
-@contextlib.contextmanager
-def deterministic_mode(wanted: bool) -> Generator[None, None, None]:
-    """Torch's deterministic kernels while it lasts."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(wanted or before[0], warn_only=before[1] if before[0] else True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
