@@ -1,7 +1,9 @@
 """The library's errors and their one message form: who expected what, what was given, what to do."""
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Literal, get_args, get_origin
 
 
 class SmallnetsError(Exception):
@@ -96,3 +98,37 @@ def check_number(who: str, option: str, given: object, least: float, below: floa
         or (below is not None and given >= below)
     ):
         raise OptionError(message(who, f"{option} to be {span}", repr(given)))
+
+
+# The least of those integers that have the same least in every net.
+LEAST = {"num_classes": 0, "in_channels": 1, "kernel_size": 1, "groups": 1, "width_per_group": 1, "pool": 1}
+
+
+def check_options(net: str, signature: inspect.Signature, given: Mapping[str, object], of: str = "") -> None:
+    """Refuse values that the annotations in ``signature`` do not allow.
+
+    A ``Literal`` lists its choices, a ``bool`` has two, a sequence of integers is one of widths; None passes where it
+    is the default. What else a net minds it says itself.
+
+    Args:
+        net: Whose options they are.
+        signature: The builder's, or that of a dataclass among the options.
+        given: The options by name.
+        of: What stands before their names in the error, such as ``"head."``.
+
+    Raises:
+        OptionError: Naming the option, the value and what is allowed.
+    """
+    for name, value in given.items():
+        option = signature.parameters[name]
+        if value is None and option.default is None:
+            continue
+        kind = option.annotation
+        if kind is bool or get_origin(kind) is Literal:
+            check_choice(net, of + name, value, get_args(kind) or (True, False))
+        elif name in LEAST:
+            check_int(net, of + name, value, LEAST[name])
+        elif name in ("channels", "hidden"):
+            check_widths(net, of + name, value)
+        elif name == "dropout":
+            check_number(net, of + name, value, 0, below=1)

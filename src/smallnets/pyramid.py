@@ -10,9 +10,8 @@ from torch import Tensor, fx, nn
 
 from .errors import OptionError, message, nearest
 from .models.base import Net, check_input
-from .models.graph import trace
 from .models.vgg import VGG
-from .models.vgg_names import Tap, taps
+from .taps import Tap, taps, trace
 
 
 class FeaturePyramid(nn.Module):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import smallnets as sn
-from smallnets.models.base import Window, largest_side, smallest_side
 from smallnets.shapes import conv_output_size, pool_output_size
+from smallnets.shapes.input_rule import Window, largest_side, smallest_side
 
 sides = st.tuples(st.integers(1, 130), st.integers(1, 130))
 

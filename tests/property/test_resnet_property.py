@@ -10,8 +10,7 @@ from torch import Tensor
 
 import smallnets as sn
 from smallnets.models.blocks import Add
-from smallnets.models.resnet import ResNet, StagePlan
-from smallnets.models.resnet_blocks import BasicBlock, Bottleneck, Style, ZeroPadShortcut
+from smallnets.models.resnet import BasicBlock, Bottleneck, ResNet, StagePlan, Style, ZeroPadShortcut
 
 styles = st.builds(
     Style,

@@ -2,16 +2,15 @@
 
 import inspect
 import re
-from typing import get_type_hints
 
 import pytest
 import torch
 
 import smallnets as sn
 from smallnets.models import registry
-from smallnets.models.resnet_cifar import CifarResNetOptions, cifar_resnet
-from smallnets.models.resnet_imagenet import ResNetOptions, resnet
-from smallnets.models.vgg import VGGOptions
+from smallnets.models.resnet_cifar import cifar_resnet
+from smallnets.models.resnet_imagenet import resnet
+from smallnets.models.vgg import make_vgg
 from zoo_cases import NETS
 
 BAD: list[tuple[str, dict[str, object], str]] = [
@@ -100,12 +99,24 @@ def test_list_models() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shared", "options"), [(resnet, ResNetOptions), (cifar_resnet, CifarResNetOptions), (sn.vgg, VGGOptions)]
+    ("shared", "depths"),
+    [
+        (resnet, ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")),
+        (cifar_resnet, ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202")),
+        (make_vgg, ("vgg", "vgg11", "vgg13", "vgg16", "vgg19")),
+    ],
 )
-def test_the_typed_options_are_those_that_are_taken(shared: object, options: type) -> None:
-    parameters = inspect.signature(shared).parameters.values()  # type: ignore[arg-type]
-    taken = {option.name: option.annotation for option in parameters if option.kind is option.KEYWORD_ONLY}
-    assert get_type_hints(options) == taken
+def test_every_depth_has_the_signature_that_is_written_once(shared: object, depths: tuple[str, ...]) -> None:
+    whole = inspect.signature(shared)  # type: ignore[arg-type]
+    own = {"vgg13": "B", "vgg16": "D", "vgg19": "E"}
+    for name in depths:
+        expected = [
+            option.replace(default=own.get(name, "A")) if option.name == "cfg" else option
+            for option in list(whole.parameters.values())[2:]
+        ]
+        builder = registry.entry(name).builder
+        assert inspect.signature(builder) == whole.replace(parameters=expected)
+        assert (builder.__name__, builder.__doc__ is not None) == (name, True)
 
 
 def test_signatures_spell_every_option_out() -> None:

@@ -1,9 +1,5 @@
 """The zoo: one paper, one file. Importing the package fills the registry."""
 
-from . import alexnet as alexnet
-from . import convnet as convnet
-from . import lenet as lenet
-from . import resnet_cifar as resnet_cifar
-from . import resnet_imagenet as resnet_imagenet
-from . import resnet_layer4 as resnet_layer4
-from . import vgg as vgg
+from . import alexnet, convnet, lenet, resnet_cifar, resnet_imagenet, resnet_layer4, vgg
+
+__all__ = ["alexnet", "convnet", "lenet", "resnet_cifar", "resnet_imagenet", "resnet_layer4", "vgg"]

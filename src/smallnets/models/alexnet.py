@@ -7,105 +7,25 @@ Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from ..errors import check_choice, check_int, check_number, check_widths
 from ..weights import WeightsLike
-from .base import InputRule, Net, Stage, Window, classifier, smallest_side
 from .blocks import dropout_layer, local_response_norm
+from .layered import LayeredNet
 from .registry import Family, Recipe, register
 
-
-class Tower(NamedTuple):
-    """Widths of the five convolutions, their groups, and whether response normalisation follows the first two."""
-
-    widths: tuple[int, int, int, int, int]
-    groups: tuple[int, int, int, int, int]
-    response_norm: bool
-    side: int  # of the natural picture
-
-
-class StemPlan(NamedTuple):
-    """Padding of the first convolution by variant, kernel of the pools, and the side of the last map."""
-
-    padding: dict[str, int]
-    pool: int
-    last_side: int
-
-
-TOWERS = {
-    "one-tower": Tower((64, 192, 384, 256, 256), (1, 1, 1, 1, 1), response_norm=False, side=224),
-    "2012": Tower((96, 256, 384, 384, 256), (1, 2, 1, 2, 2), response_norm=True, side=227),
-}
-STEMS = {
-    "imagenet": StemPlan({"one-tower": 2, "2012": 0}, pool=3, last_side=6),
-    "cifar": StemPlan({"one-tower": 5, "2012": 5}, pool=2, last_side=1),
-}
+# Figure 2 of the 2012 paper, whose two towers are convolutions in two groups, and the one tower of 2014.
+WIDTHS = {"one-tower": (64, 192, 384, 256, 256), "2012": (96, 256, 384, 384, 256)}
+GROUPS = {"one-tower": (1, 1, 1, 1, 1), "2012": (1, 2, 1, 2, 2)}
 KERNELS = (11, 5, 3, 3, 3)
 POOL_BEHIND = (True, True, False, False, True)
 
 
-class AlexNet(Net):
-    """Five convolutions, three max pools, an adaptive pool, linear layers."""
-
-    def __init__(
-        self,
-        variant: str,
-        stem: str,
-        hidden: Sequence[int],
-        dropout: float,
-        num_classes: int,
-        in_channels: int,
-        inplace: bool,
-    ) -> None:
-        super().__init__()
-        tower, plan = TOWERS[variant], STEMS[stem]
-        features: list[nn.Module] = []
-        windows: list[Window] = []
-        stages: list[Stage] = []
-        channels, stride = in_channels, 4
-        for i, (width, kernel_size, groups) in enumerate(zip(tower.widths, KERNELS, tower.groups, strict=True)):
-            if i == 0:
-                padding = plan.padding[variant]
-                windows.append(Window("features.0", kernel_size, 4, padding))
-                features.append(nn.Conv2d(channels, width, kernel_size, 4, padding))
-            else:
-                features.append(nn.Conv2d(channels, width, kernel_size, padding=kernel_size // 2, groups=groups))
-            features.append(nn.ReLU(inplace))
-            if tower.response_norm and i < 2:
-                features.append(local_response_norm())
-            if POOL_BEHIND[i]:
-                windows.append(Window(f"the pool features.{len(features)}", plan.pool, 2))
-                features.append(nn.MaxPool2d(plan.pool, stride=2))
-                stride *= 2
-                stages.append(Stage(f"features.{len(features) - 1}", width, stride))
-            channels = width
-        self.features = nn.Sequential(*features)
-        self.avgpool = nn.AdaptiveAvgPool2d(plan.last_side)
-        top: list[nn.Module] = []
-        width = channels * plan.last_side**2
-        for out in hidden:
-            top += [dropout_layer(dropout), nn.Linear(width, out), nn.ReLU(inplace)]
-            width = out
-        self.classifier = nn.Sequential(*top, classifier(width, num_classes))
-
-        side = tower.side if stem == "imagenet" else 32
-        self.num_features = width
-        self.num_classes = num_classes
-        self.input_size = (in_channels, side, side)
-        self.feature_info = tuple(stages)
-        self._rule = InputRule(
-            "alexnet", in_channels, side=None, least=smallest_side(tuple(windows)), windows=tuple(windows)
-        )
-        self._classifier = f"classifier.{len(top)}"
-
-    def forward_features(self, x: Tensor) -> Tensor:  # N C 224 224 -> N 256 6 6
-        return self.features(self.check(x))
-
-    def forward_head(self, x: Tensor) -> Tensor:  # N 256 6 6 -> N classes
-        return self.classifier(self.avgpool(x).flatten(1))
+class AlexNet(LayeredNet):
+    """Five convolutions, three max pools, an adaptive pool, linear layers: N C 224 224 -> N 256 6 6 -> N classes."""
 
 
 # Section 5 of the paper: its three steps of a tenth, here at fixed epochs.
@@ -157,15 +77,22 @@ def alexnet(
     >>> alexnet(stem="cifar")(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    check_choice("alexnet", "variant", variant, TOWERS)
-    check_choice("alexnet", "stem", stem, STEMS)
+    published, cifar = variant == "2012", stem == "cifar"
+    features: list[nn.Module] = []
+    channels = in_channels
+    for i, (width, kernel_size, groups) in enumerate(zip(WIDTHS[variant], KERNELS, GROUPS[variant], strict=True)):
+        stride, padding = (1, kernel_size // 2) if i else (4, 5 if cifar else 0 if published else 2)
+        features += [nn.Conv2d(channels, width, kernel_size, stride, padding, groups=groups), nn.ReLU(inplace)]
+        if published and i < 2:
+            features.append(local_response_norm())
+        if POOL_BEHIND[i]:
+            features.append(nn.MaxPool2d(2 if cifar else 3, stride=2))
+        channels = width
+    pool, side = (1, 32) if cifar else (6, 227 if published else 224)
     if num_classes is None:
-        num_classes = 1000 if stem == "imagenet" else 10
+        num_classes = 10 if cifar else 1000
     if hidden is None:
-        hidden = (4096, 4096) if stem == "imagenet" else ()
-    check_int("alexnet", "num_classes", num_classes, least=0)
-    check_int("alexnet", "in_channels", in_channels)
-    check_widths("alexnet", "hidden", hidden)
-    check_number("alexnet", "dropout", dropout, 0, below=1)
-    check_choice("alexnet", "inplace", inplace, (True, False))
-    return AlexNet(variant, stem, hidden, dropout, num_classes, in_channels, inplace)
+        hidden = () if cifar else (4096, 4096)
+    widths = (channels * pool**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (dropout_layer(dropout), nn.Linear(a, b), nn.ReLU(inplace))]
+    return AlexNet("alexnet", features, top, widths[-1], num_classes, in_channels, side, pool=pool)

@@ -4,8 +4,7 @@ N batch, C channels, H W pixels.
 """
 
 import math
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from ..errors import ShapeError, message
 
 Norm = Literal["batch", "group"]
-M = TypeVar("M", bound=nn.Module)
 
 
 class Conv2d(nn.Conv2d):
@@ -70,38 +68,3 @@ def add(branch: Tensor, shortcut: Tensor, inplace: bool) -> Tensor:
 
 
 torch.fx.wrap("add")
-
-
-def lies_on_meta(module: nn.Module) -> bool:
-    return all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
-
-
-def meta_copier(module: M) -> Callable[[], M]:
-    """A function that copies a module on the meta device, several times faster than building it again.
-
-    What is read of the tensors is read once: under ``torch.device("meta")`` each look at a shape is dear.
-    """
-    # A fresh module's dicts and sets, the hooks above all, are empty but for those filled below.
-    plain = {key: value for key, value in vars(module).items() if not isinstance(value, dict | set)}
-    empty = [(key, type(value)) for key, value in vars(module).items() if isinstance(value, dict | set)]
-    names = list(vars(module)["_parameters"])
-    parameters = [(name, tensor.shape, tensor.dtype) for name, tensor in module.named_parameters(recurse=False)]
-    buffers = [(name, tensor.shape, tensor.dtype) for name, tensor in module.named_buffers(recurse=False)]
-    children = [(name, meta_copier(child)) for name, child in module.named_children()]
-
-    def copy() -> M:
-        twin = module.__new__(type(module))
-        state = vars(twin)
-        state.update(plain)
-        for key, kind in empty:
-            state[key] = kind()
-        state["_parameters"] = dict.fromkeys(names)  # what is None, a missing bias, stays so
-        for name, shape, dtype in parameters:
-            state["_parameters"][name] = nn.Parameter(torch.empty(shape, dtype=dtype, device="meta"))
-        for name, shape, dtype in buffers:
-            state["_buffers"][name] = torch.empty(shape, dtype=dtype, device="meta")
-        for name, copy_child in children:
-            state["_modules"][name] = copy_child()
-        return twin
-
-    return copy

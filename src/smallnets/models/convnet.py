@@ -4,65 +4,19 @@ N batch, C channels, H W pixels.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
-from ..errors import OptionError, check_choice, check_int, check_number, check_widths, message
+from ..errors import OptionError, check_int, message
 from ..weights import WeightsLike
-from .base import InputRule, Net, Stage, classifier
 from .blocks import Norm, norm_layer
+from .layered import LayeredNet
 from .registry import Family, Recipe, register
 
 
-class ConvNet3(Net):
-    """Convolutions with norm, ReLU and a 2x2 pool each, then linear layers with dropout between."""
-
-    def __init__(
-        self,
-        num_classes: int,
-        in_channels: int,
-        channels: Sequence[int],
-        kernel_size: int,
-        hidden: Sequence[int],
-        dropout: float,
-        input_size: int,
-        norm: Norm,
-        inplace: bool,
-    ) -> None:
-        super().__init__()
-        features: list[nn.Module] = []
-        stages: list[Stage] = []
-        width = in_channels
-        for depth, out in enumerate(channels, start=1):
-            features += [
-                nn.Conv2d(width, out, kernel_size, padding=kernel_size // 2),
-                norm_layer(norm, out),
-                nn.ReLU(inplace),
-                nn.MaxPool2d(2),
-            ]
-            stages.append(Stage(f"features.{len(features) - 1}", out, 2**depth))
-            width = out
-        self.features = nn.Sequential(*features)  # N C H W -> N 128 H/8 W/8
-        side = input_size // 2 ** len(channels)
-        layers: list[nn.Module] = []
-        features_in = width * side * side
-        for out in hidden:
-            layers += [nn.Linear(features_in, out), nn.ReLU(inplace), nn.Dropout(dropout)]
-            features_in = out
-        self.classifier = nn.Sequential(*layers, classifier(features_in, num_classes))
-
-        self.num_features = features_in
-        self.num_classes = num_classes
-        self.input_size = (in_channels, input_size, input_size)
-        self.feature_info = tuple(stages)
-        self._rule = InputRule("convnet3", in_channels, input_size)
-        self._classifier = f"classifier.{len(layers)}"
-
-    def forward_features(self, x: Tensor) -> Tensor:  # N C H W -> N 128 H/8 W/8
-        return self.features(self.check(x))
-
-    def forward_head(self, x: Tensor) -> Tensor:  # N 128 H/8 W/8 -> N classes
-        return self.classifier(x.flatten(1))
+class ConvNet3(LayeredNet):
+    """Convolutions with norm, ReLU and a 2x2 pool each, then linear layers: N 3 32 32 -> N 128 4 4 -> N classes."""
 
 
 RECIPE = Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=2e-3, weight_decay=0.01, schedule="onecycle")
@@ -112,17 +66,16 @@ def convnet3(
     >>> convnet3()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    check_int("convnet3", "num_classes", num_classes, least=0)
-    check_int("convnet3", "in_channels", in_channels)
-    check_widths("convnet3", "channels", channels)
-    check_widths("convnet3", "hidden", hidden)
     if not channels:
         raise OptionError(message("convnet3", "at least one width in channels", channels))
-    check_int("convnet3", "kernel_size", kernel_size)
     if kernel_size % 2 == 0:
         raise OptionError(message("convnet3", "an odd kernel_size", kernel_size, f"Take {kernel_size + 1}."))
-    check_number("convnet3", "dropout", dropout, 0, below=1)
     check_int("convnet3", "input_size", input_size, least=2 ** len(channels))
-    check_choice("convnet3", "norm", norm, ("batch", "group"))
-    check_choice("convnet3", "inplace", inplace, (True, False))
-    return ConvNet3(num_classes, in_channels, channels, kernel_size, hidden, dropout, input_size, norm, inplace)
+    features: list[nn.Module] = []
+    for a, b in pairwise((in_channels, *channels)):
+        conv = nn.Conv2d(a, b, kernel_size, padding=kernel_size // 2)
+        features += [conv, norm_layer(norm, b), nn.ReLU(inplace), nn.MaxPool2d(2)]
+    last_side = input_size // 2 ** len(channels)
+    widths = (channels[-1] * last_side**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace), nn.Dropout(dropout))]
+    return ConvNet3("convnet3", features, top, widths[-1], num_classes, in_channels, input_size)

@@ -6,16 +6,18 @@ LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document re
 """
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import OptionError, check_choice, check_int, message
+from ..errors import OptionError, check_int, message
+from ..shapes.input_rule import InputRule
 from ..weights import WeightsLike
-from .base import InputRule, Net, Stage, classifier
-from .lenet_codes import digit_codes
+from .base import Net, Stage
+from .layered import LayeredNet
 from .registry import Family, Recipe, register
 
 # Widths of the two convolutions and of the hidden linear layers.
@@ -32,40 +34,25 @@ C3_FOUR = (
 )
 
 
-class LeNet(Net):
-    """Convolution, ReLU and max pool twice, then linear layers (variants "modern" and "wide")."""
+# Figure 3 of the paper, drawn anew: the ten +-1 codes of its output, digits 7 wide and 12 high.
+DIGITS = """
+....... ....... ....... ....... ....... ....... ....... ....... ....... .......
+..###.. ...##.. .#####. .#####. ....##. ####### ..####. ####### .#####. .#####.
+.##.##. ..###.. ##...## ##...## ...###. ##..... .##.... ##...## ##...## ##...##
+##...## .####.. ##...## .....## ...###. ##..... ##..... .....## ##...## ##...##
+##...## ...##.. .....## .....## ..#.##. ##..... ##..... ....##. ##...## ##...##
+##...## ...##.. ....##. ..####. .##.##. ######. ##.###. ....##. .#####. ##..###
+##...## ...##.. ...##.. .....## ##..##. .....## ###..## ...##.. ##...## .###.##
+##...## ...##.. ..##... .....## ####### .....## ##...## ...##.. ##...## .....##
+##...## ...##.. .##.... .....## ....##. .....## ##...## ..##... ##...## .....##
+.##.##. ...##.. ##..... ##...## ....##. ##...## .##.##. ..##... ##...## ....##.
+..###.. .###### ####### .#####. ....##. .#####. ..###.. ..##... .#####. .####..
+....... ....... ....... ....... ....... ....... ....... ....... ....... .......
+"""
 
-    def __init__(self, num_classes: int, in_channels: int, variant: str, input_size: int, inplace: bool) -> None:
-        super().__init__()
-        (width1, width2), hidden = PLANS[variant]
-        self.features = nn.Sequential(
-            nn.Conv2d(in_channels, width1, 5),  # 32 -> 28
-            nn.ReLU(inplace),
-            nn.MaxPool2d(2),  # 28 -> 14
-            nn.Conv2d(width1, width2, 5),  # 14 -> 10
-            nn.ReLU(inplace),
-            nn.MaxPool2d(2),  # 10 -> 5
-        )
-        side = ((input_size - 4) // 2 - 4) // 2
-        layers: list[nn.Module] = []
-        features_in = width2 * side * side
-        for out in hidden:
-            layers += [nn.Linear(features_in, out), nn.ReLU(inplace)]
-            features_in = out
-        self.classifier = nn.Sequential(*layers, classifier(features_in, num_classes))
 
-        self.num_features = features_in
-        self.num_classes = num_classes
-        self.input_size = (in_channels, input_size, input_size)
-        self.feature_info = (Stage("features.2", width1, 2), Stage("features.5", width2, 4))
-        self._rule = InputRule("lenet5", in_channels, input_size)
-        self._classifier = f"classifier.{len(layers)}"
-
-    def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
-        return self.features(self.check(x))
-
-    def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
-        return self.classifier(x.flatten(1))
+class LeNet(LayeredNet):
+    """Convolution, ReLU and max pool twice, then linear layers: N 1 32 32 -> N 16 5 5 -> N classes."""
 
 
 class ScaledTanh(nn.Module):
@@ -112,13 +99,18 @@ class SparseConvolution(nn.Module):
 
 
 class RBFOutput(nn.Module):
-    """Logits are minus the squared distances to the fixed codes; the least distant class wins (equation 7)."""
+    """Logits are minus the squared distances to the fixed codes; the least distant class wins (equation 7).
+
+    A code is +1 where its digit is black and -1 elsewhere, row by row.
+    """
 
     codes: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("codes", digit_codes())  # 10 84
+        bitmaps = zip(*(line.split() for line in DIGITS.split("\n") if line), strict=True)  # by digit, rows in order
+        codes = [[1.0 if pixel == "#" else -1.0 for pixel in "".join(rows)] for rows in bitmaps]
+        self.register_buffer("codes", torch.tensor(codes))  # 10 84
 
     def forward(self, x: Tensor) -> Tensor:  # N 84 -> N 10
         return -(x[:, None] - self.codes).square().sum(dim=2)
@@ -136,20 +128,15 @@ class LeNet1998(LeNet):
         self.c5 = nn.Conv2d(16, 120, 5)
         self.f6 = nn.Linear(120, 84)
         self.squash = ScaledTanh()
-        self.output: nn.Module = RBFOutput() if num_classes else nn.Identity()
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):  # section III-B: uniform in +-2.4 / fan-in
                 bound = 2.4 / math.prod(layer.weight.shape[1:])
                 nn.init.uniform_(layer.weight, -bound, bound)
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
-
-        self.num_features = 84
-        self.num_classes = num_classes
-        self.input_size = (in_channels, 32, 32)
-        self.feature_info = (Stage("s2", 6, 2), Stage("s4", 16, 4))
-        self._rule = InputRule("lenet5", in_channels, 32)
-        self._classifier = "output"
+        stages = (Stage("s2", 6, 2), Stage("s4", 16, 4))
+        self.describe(InputRule("lenet5", in_channels, 32), 32, stages, num_features=84, last="output")
+        self.output = self.last_layer(num_classes)
 
     def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
         x = self.squash(self.s2(self.squash(self.c1(self.check(x)))))  # N 6 14 14
@@ -159,19 +146,13 @@ class LeNet1998(LeNet):
         x = self.squash(self.c5(x)).flatten(1)  # N 120
         return self.output(self.squash(self.f6(x)))
 
-    def reset_classifier(self, num_classes: int) -> "LeNet1998":
+    def last_layer(self, num_classes: int) -> nn.Module:
         """The fixed codes are those of the ten digits, so ``num_classes`` is 10 or 0."""
-        check_codes(num_classes)
-        self.output = RBFOutput().to(self.c1.weight.device) if num_classes else nn.Identity()
+        if num_classes not in (0, 10):
+            advice = "Its output codes are those of the ten digits; for other classes take variant='modern'."
+            raise OptionError(message("lenet5 of 1998", "num_classes of 10 or 0", repr(num_classes), advice))
         self.num_classes = num_classes
-        self.config = {**self.config, "num_classes": num_classes}
-        return self
-
-
-def check_codes(num_classes: int) -> None:
-    if num_classes not in (0, 10):
-        advice = "Its output codes are those of the ten digits; for other classes take variant='modern'."
-        raise OptionError(message("lenet5 of 1998", "num_classes of 10 or 0", repr(num_classes), advice))
+        return RBFOutput() if num_classes else nn.Identity()
 
 
 RECIPE = Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle")
@@ -215,14 +196,17 @@ def lenet5(
     >>> lenet5()(torch.zeros(2, 1, 32, 32)).shape
     torch.Size([2, 10])
     """
-    check_choice("lenet5", "variant", variant, (*PLANS, "1998"))
-    check_int("lenet5", "num_classes", num_classes, least=0)
-    check_int("lenet5", "in_channels", in_channels)
     check_int("lenet5", "input_size", input_size, least=16)
-    check_choice("lenet5", "inplace", inplace, (True, False))
     if variant == "1998":
-        check_codes(num_classes)
         if input_size != 32:
             raise OptionError(message("lenet5 of 1998", "input_size 32", input_size, "Resize the pictures."))
         return LeNet1998(num_classes, in_channels)
-    return LeNet(num_classes, in_channels, variant, input_size, inplace)
+    (width1, width2), hidden = PLANS[variant]
+    features = [
+        *(nn.Conv2d(in_channels, width1, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 32 -> 28 -> 14
+        *(nn.Conv2d(width1, width2, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 14 -> 10 -> 5
+    ]
+    last_side = ((input_size - 4) // 2 - 4) // 2
+    widths = (width2 * last_side**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace))]
+    return LeNet("lenet5", features, top, widths[-1], num_classes, in_channels, input_size)

@@ -5,11 +5,11 @@ import inspect
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-from ..errors import OptionError, message, nearest
+from ..errors import OptionError, check_options, message, nearest
 from ..weights import Uninitialised, load_weights
 from .base import Net
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 N = TypeVar("N", bound=Net)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,14 @@ class Recipe:
     schedule: str = "onecycle"
 
 
-class Family(NamedTuple):
-    """What the nets of one paper share; see ``Entry``."""
+@dataclass(frozen=True)
+class Family:
+    """What the nets of one paper share.
+
+    Attributes:
+        input_size: The natural input, (C, H, W).
+        smallest: The smallest side of a picture that it takes, in pixels.
+    """
 
     paper: str
     year: int
@@ -47,49 +54,36 @@ class Family(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Family):
     """A net of the zoo as ``smallnets list`` shows it.
 
     Attributes:
         parameters: Trainable parameters with the builder's defaults.
         macs: Multiply-accumulates of its convolutions and linear layers for one natural input.
-        input_size: The natural input, (C, H, W).
-        smallest: The smallest side of a picture that it takes, in pixels.
     """
 
     name: str
     builder: Callable[..., Net]
-    paper: str
-    year: int
-    recipe: Recipe
     parameters: int
     macs: int
-    input_size: tuple[int, int, int]
-    smallest: int
 
 
 ENTRIES: dict[str, Entry] = {}
+ImageNetResNet = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+CifarResNet = Literal["resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"]
 
 
-def register(
-    family: Family, parameters: int, macs: int, *, shared: Callable[..., Net] | None = None
-) -> Callable[[Callable[P, N]], Callable[P, N]]:
-    """Put a builder on the list.
+def register(family: Family, parameters: int, macs: int) -> Callable[[Callable[P, N]], Callable[P, N]]:
+    """Put a builder on the list; see ``Entry`` for the arguments.
 
-    What every builder does alike is done here: noting in ``net.config`` what rebuilds the net, and ``weights=``, for
-    which the layers are made without memory, so that nothing is initialised only to be overwritten.
-
-    Args:
-        family: What it has in common with its kin.
-        parameters: See ``Entry``.
-        macs: See ``Entry``.
-        shared: The function whose keyword-only options, with their defaults, are meant by the builder's
-            ``**options``; ``inspect.signature`` of the builder then shows them one by one.
+    What every builder does alike is done here: checking what the annotations of its options say, noting in
+    ``net.config`` what rebuilds the net, and ``weights=``, for which the layers are made without memory, so that
+    nothing is initialised only to be overwritten.
     """
 
     def decorate(builder: Callable[P, N]) -> Callable[P, N]:
         name = builder.__name__
-        signature = full_signature(builder, shared)
+        signature = inspect.signature(builder)
         make: Callable[..., N] = builder
 
         @functools.wraps(builder)
@@ -100,37 +94,51 @@ def register(
                 raise TypeError(f"{name}() {error}") from None
             bound.apply_defaults()
             weights = bound.arguments.pop("weights")
+            check_options(name, signature, bound.arguments)
             with nullcontext() if weights is None else Uninitialised():
                 net = make(*bound.args, **bound.kwargs)
-            options = {key: plain(value) for key, value in bound.arguments.items()}
+            options = json.loads(json.dumps(bound.arguments, default=vars))  # tuples as lists, dataclasses as dicts
             net.config = {"name": name, **options, "num_classes": net.num_classes}
             net.metadata = {}
             if weights is not None:
                 load_weights(net, weights)
             return net
 
-        vars(build_and_note)["__signature__"] = signature
-        ENTRIES[name] = Entry(name, build_and_note, parameters=parameters, macs=macs, **family._asdict())
+        ENTRIES[name] = Entry(**vars(family), name=name, builder=build_and_note, parameters=parameters, macs=macs)
         return build_and_note
 
     return decorate
 
 
-def full_signature(builder: Callable[..., Net], shared: Callable[..., Net] | None) -> inspect.Signature:
-    """The builder's signature, its ``**options`` spelled out as ``shared`` has them."""
-    signature = inspect.signature(builder)
-    if shared is None:
-        return signature
-    own = [option for option in signature.parameters.values() if option.kind is not option.VAR_KEYWORD]
-    options = [option for option in inspect.signature(shared).parameters.values() if option.kind is option.KEYWORD_ONLY]
-    return signature.replace(parameters=own + options)
+def depth_of(
+    shared: Callable[Concatenate[str, T, P], N], plan: T, family: Family, parameters: int, macs: int, **defaults: object
+) -> Callable[[Callable[[], None]], Callable[P, N]]:
+    """Register one depth of a family: what is decorated is its name and docstring, ``shared`` builds all depths.
 
+    So the options, their types and their defaults are said once, in the signature of ``shared``, and every depth has
+    it without its first two parameters.
 
-def plain(value: object) -> Any:
-    """The value as JSON gives it back: tuples as lists, dataclasses as dicts."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    return json.loads(json.dumps(value))
+    Args:
+        shared: Builds the net of a name and a plan.
+        plan: What makes this depth: its row of the paper's table.
+        family: See ``register``.
+        parameters: See ``Entry``.
+        macs: See ``Entry``.
+        **defaults: Options whose default is this depth's own.
+    """
+    signature = inspect.signature(shared)
+    _, _, *options = signature.parameters.values()
+    own = [option.replace(default=defaults.get(option.name, option.default)) for option in options]
+
+    def decorate(described: Callable[[], None]) -> Callable[P, N]:
+        @functools.wraps(described)
+        def builder(*args: P.args, **kwargs: P.kwargs) -> N:
+            return shared(described.__name__, plan, *args, **kwargs)
+
+        vars(builder)["__signature__"] = signature.replace(parameters=own)
+        return register(family, parameters, macs)(builder)
+
+    return decorate
 
 
 def entry(name: str) -> Entry:
@@ -163,23 +171,7 @@ def build(name: Literal["alexnet"], **options: object) -> "AlexNet": ...
 @overload
 def build(name: Literal["vgg", "vgg11", "vgg13", "vgg16", "vgg19"], **options: object) -> "VGG": ...
 @overload
-def build(
-    name: Literal[
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "resnet152",
-        "resnet50_layer4",
-        "resnet20",
-        "resnet32",
-        "resnet44",
-        "resnet56",
-        "resnet110",
-        "resnet1202",
-    ],
-    **options: object,
-) -> "ResNet": ...
+def build(name: ImageNetResNet | CifarResNet | Literal["resnet50_layer4"], **options: object) -> "ResNet": ...
 @overload
 def build(name: str, **options: object) -> Net: ...
 def build(name: str, **options: object) -> Net:

@@ -3,34 +3,21 @@
 He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2.
 """
 
-from typing import TypedDict, Unpack
-
-from ..errors import check_choice
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Family, Recipe, register
-from .resnet import ResNet, check_common, plan_stages
-from .resnet_blocks import BasicBlock, Shortcut, Style
+from .registry import Family, Recipe, depth_of
+from .resnet import BasicBlock, ResNet, Shortcut, Style, plan_stages
 
 # Batch and weight decay of section 4.2; one cycle of the learning rate instead of its steps needs half the epochs.
 RECIPE = Recipe(epochs=80, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="onecycle")
 FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
-class CifarResNetOptions(TypedDict, total=False):
-    """The options that the builders of all depths share; ``cifar_resnet`` has their defaults."""
-
-    shortcut: Shortcut
-    residual: bool
-    norm: Norm
-    inplace: bool
-    weights: WeightsLike | None
-
-
 def cifar_resnet(
+    name: str,
     depth: int,
-    num_classes: int,
-    in_channels: int,
+    num_classes: int = 10,
+    in_channels: int = 3,
     *,
     shortcut: Shortcut = "A",
     residual: bool = True,
@@ -39,42 +26,26 @@ def cifar_resnet(
     weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> ResNet:
     """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps."""
-    name = f"resnet{depth}"
     blocks = (depth - 2) // 2
-    check_common(name, num_classes, in_channels, shortcut, norm)
-    check_choice(name, "residual", residual, (True, False))
-    check_choice(name, "inplace", inplace, (True, False))
-    return ResNet(
-        name,
-        BasicBlock,
-        plan_stages(16, [blocks // 3] * 3),
-        num_classes=num_classes,
-        in_channels=in_channels,
-        side=32,
-        stem="cifar",
-        style=Style(
-            shortcut=shortcut,
-            residual=residual,
-            # Each untrained block about doubles its map in eval mode, where batch norm does not hold it: 600 overflow.
-            branch_scale=blocks**-0.5 if residual and blocks > 100 else 1.0,
-            norm=norm,
-            inplace=inplace,
-        ),
-    )
+    # Each untrained block about doubles its map in eval mode, where batch norm does not hold it: 600 overflow.
+    scale = blocks**-0.5 if residual and blocks > 100 else 1.0
+    style = Style(shortcut, residual=residual, branch_scale=scale, norm=norm, inplace=inplace)
+    return ResNet(name, BasicBlock, plan_stages(16, [blocks // 3] * 3), num_classes, in_channels, 32, "cifar", style)
 
 
-@register(FAMILY, 269_722, 40_551_040, shared=cifar_resnet)
-def resnet20(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
+@depth_of(cifar_resnet, 20, FAMILY, 269_722, 40_551_040)
+def resnet20() -> None:
     """ResNet-20 for CIFAR, three stages of 3 basic blocks: 269,722 parameters at 10 classes.
 
     Args:
         num_classes: Length of the logits; 0 gives the pooled features.
         in_channels: Channels of the pictures.
-        **options: ``shortcut`` is ``"A"`` (zero channels padded, the paper's), ``"B"`` (a projection where the shape
-            changes) or ``"C"`` (projections everywhere). ``residual=False`` gives the plain twin, without shortcuts.
-            ``norm`` is ``"batch"``, or ``"group"`` with gcd(32, channels) groups. ``inplace`` lets ReLUs and
-            additions overwrite their input; turn off to hang full backward hooks on every module. ``weights`` is a
-            file or a state dict; nothing is initialised first (see ``load_weights``).
+        shortcut: ``"A"`` (zero channels padded, the paper's), ``"B"`` (a projection where the shape changes) or ``"C"``
+            (projections everywhere).
+        residual: False gives the plain twin, without shortcuts.
+        norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
+        inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file or a state dict; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 4x4
@@ -92,17 +63,14 @@ def resnet20(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     >>> resnet20()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    return cifar_resnet(20, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 464_154, 68_862_592, shared=cifar_resnet)
-def resnet32(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
+@depth_of(cifar_resnet, 32, FAMILY, 464_154, 68_862_592)
+def resnet32() -> None:
     """ResNet-32 for CIFAR, three stages of 5 basic blocks: 464,154 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -117,17 +85,14 @@ def resnet32(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     >>> resnet32(num_classes=100).num_classes
     100
     """
-    return cifar_resnet(32, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 658_586, 97_174_144, shared=cifar_resnet)
-def resnet44(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
+@depth_of(cifar_resnet, 44, FAMILY, 658_586, 97_174_144)
+def resnet44() -> None:
     """ResNet-44 for CIFAR, three stages of 7 basic blocks: 658,586 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -142,17 +107,14 @@ def resnet44(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     >>> len(resnet44().layer3)
     7
     """
-    return cifar_resnet(44, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 853_018, 125_485_696, shared=cifar_resnet)
-def resnet56(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
+@depth_of(cifar_resnet, 56, FAMILY, 853_018, 125_485_696)
+def resnet56() -> None:
     """ResNet-56 for CIFAR, three stages of 9 basic blocks: 853,018 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -167,17 +129,14 @@ def resnet56(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cifa
     >>> resnet56(shortcut="B").num_features
     64
     """
-    return cifar_resnet(56, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 1_727_962, 252_887_680, shared=cifar_resnet)
-def resnet110(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
+@depth_of(cifar_resnet, 110, FAMILY, 1_727_962, 252_887_680)
+def resnet110() -> None:
     """ResNet-110 for CIFAR, three stages of 18 basic blocks: 1,727,962 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -192,17 +151,14 @@ def resnet110(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Cif
     >>> resnet110().feature_info[-1]
     Stage(name='layer3', channels=64, stride=4)
     """
-    return cifar_resnet(110, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 19_421_274, 2_829_238_912, shared=cifar_resnet)
-def resnet1202(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
+@depth_of(cifar_resnet, 1202, FAMILY, 19_421_274, 2_829_238_912)
+def resnet1202() -> None:
     """ResNet-1202 for CIFAR, three stages of 200 basic blocks: 19,421,274 parameters at 10 classes.
 
     Args:
-        num_classes: Length of the logits; 0 gives the pooled features.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet20``.
+        num_classes: This and all other options are as for ``resnet20``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -220,4 +176,3 @@ def resnet1202(num_classes: int = 10, in_channels: int = 3, **options: Unpack[Ci
     ...     len(resnet1202().layer1)
     200
     """
-    return cifar_resnet(1202, num_classes, in_channels, **options)

@@ -4,14 +4,12 @@ He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016,
 """
 
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
 
-from ..errors import OptionError, check_choice, check_int, message
+from ..errors import OptionError, message
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Family, Recipe, register
-from .resnet import BlockType, ResNet, Stem, check_common, plan_stages
-from .resnet_blocks import BasicBlock, Bottleneck, Shortcut, StrideIn, Style
+from .registry import Family, Recipe, depth_of
+from .resnet import BasicBlock, BlockType, Bottleneck, ResNet, Shortcut, Stem, StrideIn, Style, plan_stages
 
 # Table 1 of the paper: the block, and how many of it in conv2_x to conv5_x.
 LAYERS: dict[int, tuple[BlockType, tuple[int, ...]]] = {
@@ -23,27 +21,11 @@ LAYERS: dict[int, tuple[BlockType, tuple[int, ...]]] = {
 }
 
 
-class ResNetOptions(TypedDict, total=False):
-    """The options that the builders of all depths share; ``resnet`` has their defaults."""
-
-    stem: Stem
-    shortcut: Shortcut
-    stride_in: StrideIn
-    residual: bool
-    shortcut_bias: bool
-    zero_init_residual: bool
-    groups: int
-    width_per_group: int
-    dilate: Sequence[bool]
-    norm: Norm
-    inplace: bool
-    weights: WeightsLike | None
-
-
 def resnet(
-    depth: int,
-    num_classes: int | None,
-    in_channels: int,
+    name: str,
+    layers: tuple[BlockType, tuple[int, ...]],
+    num_classes: int | None = None,
+    in_channels: int = 3,
     *,
     stem: Stem = "imagenet",
     shortcut: Shortcut = "B",
@@ -58,56 +40,20 @@ def resnet(
     inplace: bool = True,
     weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> ResNet:
-    """The ResNet of a depth in ``LAYERS``, its options checked."""
-    name = f"resnet{depth}"
-    block, depths = LAYERS[depth]
-    check_choice(name, "stem", stem, ("imagenet", "cifar"))
+    """The ResNet of a row of ``LAYERS``, its options checked; ``resnet18`` says what they mean."""
+    block, depths = layers
     if num_classes is None:
         num_classes = 1000 if stem == "imagenet" else 10
-    check_common(name, num_classes, in_channels, shortcut, norm)
-    check_choice(name, "stride_in", stride_in, ("3x3", "1x1"))
-    for option, value in (
-        ("residual", residual),
-        ("shortcut_bias", shortcut_bias),
-        ("zero_init_residual", zero_init_residual),
-        ("inplace", inplace),
-    ):
-        check_choice(name, option, value, (True, False))
-    check_int(name, "groups", groups)
-    check_int(name, "width_per_group", width_per_group)
     if block is BasicBlock and (groups, width_per_group) != (1, 64):
         expected = "groups=1 and width_per_group=64, since its blocks have no bottleneck"
         given = f"groups={groups} and width_per_group={width_per_group}"
         raise OptionError(message(name, expected, given, "Take resnet50 or deeper."))
-    check_dilate(name, dilate)
-    style = Style(
-        shortcut=shortcut,
-        stride_in=stride_in,
-        residual=residual,
-        shortcut_bias=shortcut_bias,
-        branch_scale=0.0 if zero_init_residual else 1.0,
-        groups=groups,
-        width_per_group=width_per_group,
-        norm=norm,
-        inplace=inplace,
-    )
-    return ResNet(
-        name,
-        block,
-        plan_stages(64, depths),
-        num_classes=num_classes,
-        in_channels=in_channels,
-        side=224 if stem == "imagenet" else 32,
-        stem=stem,
-        style=style,
-        dilate=dilate,
-    )
-
-
-def check_dilate(name: str, dilate: object) -> None:
-    if not isinstance(dilate, Sequence) or len(dilate) != 3 or any(flag not in (True, False) for flag in dilate):
+    if not isinstance(dilate, Sequence) or len(dilate) != 3 or any(flag not in (True, False) for flag in dilate):  # pyright: ignore
         advice = "One for each of layer2, layer3 and layer4."
         raise OptionError(message(name, "dilate to be three booleans", repr(dilate), advice))
+    scale, side = 0.0 if zero_init_residual else 1.0, 224 if stem == "imagenet" else 32
+    style = Style(shortcut, stride_in, residual, shortcut_bias, scale, groups, width_per_group, norm, inplace)
+    return ResNet(name, block, plan_stages(64, depths), num_classes, in_channels, side, stem, style, dilate)
 
 
 # Section 3.4 of the paper, with a cosine in place of its steps.
@@ -115,31 +61,29 @@ RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", lr=0.1, weight_decay
 FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 224, 224), smallest=1)
 
 
-@register(FAMILY, 11_689_512, 1_814_073_344, shared=resnet)
-def resnet18(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
+@depth_of(resnet, LAYERS[18], FAMILY, 11_689_512, 1_814_073_344)
+def resnet18() -> None:
     """ResNet-18, two basic blocks a stage: 11,689,512 parameters at 1000 classes.
 
     Args:
         num_classes: Length of the logits, by default 1000 with the ImageNet stem and 10 with the CIFAR stem; 0 gives
             the pooled features.
         in_channels: Channels of the pictures.
-        **options: All but ``stem``, ``norm`` and ``inplace`` concern the blocks.
-            ``stem``: ``"imagenet"`` is a 7x7 convolution and a max pool, each of stride 2; ``"cifar"`` a 3x3
-            convolution of stride 1 and no pool, for pictures of about 32 pixels.
-            ``shortcut``: where the shape changes, ``"A"`` pads zero channels, ``"B"`` projects by a 1x1 convolution;
-            ``"C"`` projects everywhere.
-            ``stride_in``: the bottleneck's convolution that takes the stride, ``"3x3"`` (v1.5) or the first ``"1x1"``
-            (v1, the paper's); a basic block has but one place for it.
-            ``residual``: False gives the plain twin, without shortcuts.
-            ``shortcut_bias``: a bias in the projections.
-            ``zero_init_residual``: the last norm of each block starts at 0 (Goyal et al. 2017).
-            ``groups``, ``width_per_group``: of the bottleneck's 3x3: (32, 4) is ResNeXt (Xie et al. 2017), (1, 128)
-            the wide net (Zagoruyko & Komodakis 2016).
-            ``dilate``: for layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
-            ``norm``: ``"batch"``, or ``"group"`` with gcd(32, channels) groups (Wu & He 2018).
-            ``inplace``: let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every
-            module.
-            ``weights``: a file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        stem: ``"imagenet"`` is a 7x7 convolution and a max pool, each of stride 2; ``"cifar"`` a 3x3 convolution of
+            stride 1 and no pool, for pictures of about 32 pixels.
+        shortcut: Where the shape changes, ``"A"`` pads zero channels, ``"B"`` projects by a 1x1 convolution; ``"C"``
+            projects everywhere.
+        stride_in: The bottleneck's convolution that takes the stride, ``"3x3"`` (v1.5) or the first ``"1x1"`` (v1, the
+            paper's); a basic block has but one place for it.
+        residual: False gives the plain twin, without shortcuts.
+        shortcut_bias: A bias in the projections.
+        zero_init_residual: The last norm of each block starts at 0 (Goyal et al. 2017).
+        groups: Of the bottleneck's 3x3; with ``width_per_group``, (32, 4) is ResNeXt (Xie et al. 2017).
+        width_per_group: Of the bottleneck's 3x3; 128 is the wide net (Zagoruyko & Komodakis 2016).
+        dilate: For layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
+        norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups (Wu & He 2018).
+        inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 32x32
@@ -156,17 +100,14 @@ def resnet18(num_classes: int | None = None, in_channels: int = 3, **options: Un
     >>> resnet18(stem="cifar")(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    return resnet(18, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 21_797_672, 3_663_761_408, shared=resnet)
-def resnet34(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
+@depth_of(resnet, LAYERS[34], FAMILY, 21_797_672, 3_663_761_408)
+def resnet34() -> None:
     """ResNet-34, 3, 4, 6 and 3 basic blocks: 21,797,672 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -182,17 +123,14 @@ def resnet34(num_classes: int | None = None, in_channels: int = 3, **options: Un
     >>> with torch.device("meta"):
     ...     resnet34(residual=False).layer1[0].add  # the plain twin of figure 3 adds nothing
     """
-    return resnet(34, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 25_557_032, 4_089_184_256, shared=resnet)
-def resnet50(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
+@depth_of(resnet, LAYERS[50], FAMILY, 25_557_032, 4_089_184_256)
+def resnet50() -> None:
     """ResNet-50, 3, 4, 6 and 3 bottlenecks: 25,557,032 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -210,17 +148,14 @@ def resnet50(num_classes: int | None = None, in_channels: int = 3, **options: Un
     ...     resnet50(groups=32, width_per_group=4).layer1[0].conv2.groups  # ResNeXt-50 32x4d
     32
     """
-    return resnet(50, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 44_549_160, 7_801_405_440, shared=resnet)
-def resnet101(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
+@depth_of(resnet, LAYERS[101], FAMILY, 44_549_160, 7_801_405_440)
+def resnet101() -> None:
     """ResNet-101, 3, 4, 23 and 3 bottlenecks: 44,549,160 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -237,17 +172,14 @@ def resnet101(num_classes: int | None = None, in_channels: int = 3, **options: U
     ...     resnet101(dilate=(False, True, True)).feature_info[-1].stride
     8
     """
-    return resnet(101, num_classes, in_channels, **options)
 
 
-@register(FAMILY, 60_192_808, 11_513_626_624, shared=resnet)
-def resnet152(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
+@depth_of(resnet, LAYERS[152], FAMILY, 60_192_808, 11_513_626_624)
+def resnet152() -> None:
     """ResNet-152, 3, 8, 36 and 3 bottlenecks: 60,192,808 parameters at 1000 classes.
 
     Args:
-        num_classes: As for ``resnet18``.
-        in_channels: Channels of the pictures.
-        **options: As for ``resnet18``.
+        num_classes: This and all other options are as for ``resnet18``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W.
@@ -264,4 +196,3 @@ def resnet152(num_classes: int | None = None, in_channels: int = 3, **options: U
     ...     resnet152(in_channels=1).input_size
     (1, 224, 224)
     """
-    return resnet(152, num_classes, in_channels, **options)

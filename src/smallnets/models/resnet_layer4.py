@@ -1,13 +1,13 @@
 """A three-stage bottleneck net for 32x32 pictures, from a public CIFAR-10 lab report."""
 
+from dataclasses import replace
+
 from torch import nn
 
-from ..errors import check_choice
 from ..weights import WeightsLike
 from .blocks import Norm
 from .registry import Family, Recipe, register
-from .resnet import ResNet, StagePlan, check_common
-from .resnet_blocks import Bottleneck, Style
+from .resnet import Bottleneck, ResNet, StagePlan, Style
 
 RECIPE = Recipe(epochs=40, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="onecycle")
 FAMILY = Family("Lab report after He et al. 2016", 2020, RECIPE, input_size=(3, 32, 32), smallest=1)
@@ -36,6 +36,7 @@ LAYER4 = (
     StagePlan("layer3", 128, (1, 1, 1, 2)),
     StagePlan("layer4", 256, (1, 1, 1, 1, 1, 1)),
 )
+LAYER4_STYLE = Style(stride_in="1x1", shortcut_bias=True, conv_bias=True, conv=XavierConv2d, linear=XavierLinear)
 
 
 @register(FAMILY, 8_898_826, 59_172_864)
@@ -74,23 +75,5 @@ def resnet50_layer4(
     >>> resnet50_layer4().forward_features(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 1024, 2, 2])
     """
-    check_common("resnet50_layer4", num_classes, in_channels, "B", norm)
-    check_choice("resnet50_layer4", "inplace", inplace, (True, False))
-    return ResNet(
-        "resnet50_layer4",
-        Bottleneck,
-        LAYER4,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        side=32,
-        stem="imagenet",
-        style=Style(
-            stride_in="1x1",
-            shortcut_bias=True,
-            conv_bias=True,
-            norm=norm,
-            inplace=inplace,
-            conv=XavierConv2d,
-            linear=XavierLinear,
-        ),
-    )
+    style = replace(LAYER4_STYLE, norm=norm, inplace=inplace)
+    return ResNet("resnet50_layer4", Bottleneck, LAYER4, num_classes, in_channels, 32, "imagenet", style)

@@ -6,18 +6,14 @@ Simonyan & Zisserman, "Very deep convolutional networks for large-scale image re
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict, Unpack
 
-from torch import Tensor, nn
+from torch import nn
 
-from ..errors import check_choice, check_int
 from ..weights import WeightsLike
-from .base import ANY_SIDE, InputRule, Net, Stage, Window, classifier, largest_side, smallest_side
 from .blocks import Conv2d, dropout_layer, local_response_norm
-from .registry import Family, Recipe, register
+from .layered import LayeredNet
+from .registry import Family, Recipe, depth_of
 from .vgg_config import HEADS, LAYERS, HeadName, Layer, VGGConfig, VGGHead, read_head, read_layers
-
-ADVICE = "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
 
 
 class PaperLinear(nn.Linear):
@@ -28,117 +24,28 @@ class PaperLinear(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
-class VGG(Net):
-    """Convolutions and pools in one line, then linear layers."""
+class VGG(LayeredNet):
+    """Convolutions and pools in one line, then linear layers: N 3 224 224 -> N 512 7 7 -> N classes."""
 
-    def __init__(
-        self,
-        name: str,
-        layers: Sequence[Layer],
-        batch_norm: bool,
-        head: VGGHead,
-        num_classes: int,
-        in_channels: int,
-        side: int,
-        inplace: bool,
-    ) -> None:
-        super().__init__()
-        features: list[nn.Module] = []
-        windows: list[Window] = []
-        stages: list[Stage] = []
-        normed: tuple[Window, ...] = ()  # the windows up to the last batch norm
-        channels, stride = in_channels, 1
-        for layer in layers:
-            if layer == "M":
-                windows.append(Window(f"the pool features.{len(features)}", 2, 2))
-                features.append(nn.MaxPool2d(2))
-                stride *= 2
-                stages.append(Stage(f"features.{len(features) - 1}", channels, stride))
-            elif layer == "LRN":
-                features.append(local_response_norm())
-            else:
-                kernel_size, width = layer if isinstance(layer, tuple) else (3, layer)
-                features.append(Conv2d(channels, width, kernel_size, padding=kernel_size // 2))
-                if batch_norm:
-                    features.append(nn.BatchNorm2d(width))
-                    normed = tuple(windows)
-                features.append(nn.ReLU(inplace))
-                channels = width
-        if layers[-1] != "M":  # no pool closes the last stage
-            stages.append(Stage(f"features.{len(features) - 1}", channels, stride))
-        self.features = nn.Sequential(*features)
-        self.avgpool = nn.AdaptiveAvgPool2d(head.pool)
 
-        # The paper's draw is for its own head; without the 4096s and their dropout it starts too small to learn.
-        linear = PaperLinear if head == HEADS["imagenet"] else nn.Linear
-        top: list[nn.Module] = [dropout_layer(head.dropout)] if head.batch_norm else []
-        width = channels * head.pool**2
-        for hidden in head.hidden:
-            top.append(linear(width, hidden))
-            if head.batch_norm:
-                top.append(nn.BatchNorm1d(hidden))
-            top += [nn.ReLU(inplace), dropout_layer(head.dropout)]
-            width = hidden
-        self.classifier = nn.Sequential(*top, classifier(width, num_classes, linear))
-
-        self.num_features = width
-        self.num_classes = num_classes
-        self.feature_info = tuple(stages)
-        lone_side = ANY_SIDE if head.batch_norm and head.hidden else largest_side(normed) if batch_norm else 0
-        least = smallest_side(tuple(windows))
-        self.input_size = (in_channels, max(side, least), max(side, least))
-        self._rule = InputRule(name, in_channels, None, least, ADVICE, tuple(windows), lone_side)
-        self._classifier = f"classifier.{len(top)}"
-        self._linear = linear
-
-    def forward_features(self, x: Tensor) -> Tensor:  # N C H W -> N 512 H/32 W/32
-        return self.features(self.check(x))
-
-    def forward_head(self, x: Tensor) -> Tensor:  # N 512 H/32 W/32 -> N classes
-        return self.classifier(self.avgpool(x).flatten(1))
+def make_features(layers: Sequence[Layer], batch_norm: bool, in_channels: int, inplace: bool) -> list[nn.Module]:
+    """Table 1 as layers: N C H W -> N 512 H/32 W/32."""
+    features: list[nn.Module] = []
+    channels = in_channels
+    for layer in layers:
+        if isinstance(layer, str):
+            features.append(nn.MaxPool2d(2) if layer == "M" else local_response_norm())
+        else:
+            kernel_size, width = layer if isinstance(layer, tuple) else (3, layer)
+            features.append(Conv2d(channels, width, kernel_size, padding=kernel_size // 2))
+            features += [nn.BatchNorm2d(width), nn.ReLU(inplace)] if batch_norm else [nn.ReLU(inplace)]
+            channels = width
+    return features
 
 
 def make_vgg(
     name: str,
     letters: Sequence[str],
-    cfg: object,
-    batch_norm: bool,
-    num_classes: int | None = None,
-    in_channels: int = 3,
-    head: object = "imagenet",
-    inplace: bool = True,
-    weights: WeightsLike | None = None,  # loaded where the builder is registered
-) -> VGG:
-    """The net behind every VGG builder, its options checked."""
-    layers = read_layers(name, cfg, letters)
-    plan = read_head(name, head)
-    imagenet = plan == HEADS["imagenet"]
-    if num_classes is None:
-        num_classes = 1000 if imagenet else 10
-    check_int(name, "num_classes", num_classes, least=0)
-    check_int(name, "in_channels", in_channels)
-    check_choice(name, "batch_norm", batch_norm, (True, False))
-    check_choice(name, "inplace", inplace, (True, False))
-    return VGG(name, layers, batch_norm, plan, num_classes, in_channels, 224 if imagenet else 32, inplace)
-
-
-class VGGOptions(TypedDict, total=False):
-    """The options that all VGG builders share; ``vgg`` has their defaults."""
-
-    num_classes: int | None
-    in_channels: int
-    head: HeadName | VGGHead | Mapping[str, object]
-    inplace: bool
-    weights: WeightsLike | None
-
-
-# Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
-RECIPE = Recipe(epochs=74, batch_size=256, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="cosine")
-FAMILY = Family("Simonyan & Zisserman 2015", 2015, RECIPE, input_size=(3, 224, 224), smallest=32)
-
-
-@register(FAMILY, 132_863_336, 7_609_090_048)
-def vgg(
     cfg: VGGConfig = "A",
     batch_norm: bool = False,
     *,
@@ -146,8 +53,33 @@ def vgg(
     in_channels: int = 3,
     head: HeadName | VGGHead | Mapping[str, object] = "imagenet",
     inplace: bool = True,
-    weights: WeightsLike | None = None,
+    weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> VGG:
+    """The net behind every VGG builder, its options checked; ``vgg`` says what they mean."""
+    layers, plan = read_layers(name, cfg, letters), read_head(name, head)
+    imagenet = plan == HEADS["imagenet"]
+    # The paper's draw is for its own head; without the 4096s and their dropout it starts too small to learn.
+    linear = PaperLinear if imagenet else nn.Linear
+    features = make_features(layers, batch_norm, in_channels, inplace)
+    width = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1] * plan.pool**2
+    top: list[nn.Module] = [dropout_layer(plan.dropout)] if plan.batch_norm else []
+    for hidden in plan.hidden:
+        top += [linear(width, hidden), nn.BatchNorm1d(hidden)] if plan.batch_norm else [linear(width, hidden)]
+        top += [nn.ReLU(inplace), dropout_layer(plan.dropout)]
+        width = hidden
+    if num_classes is None:
+        num_classes = 1000 if imagenet else 10
+    side, advice = 224 if imagenet else 32, "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
+    return VGG(name, features, top, width, num_classes, in_channels, side, pool=plan.pool, linear=linear, advice=advice)
+
+
+# Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
+RECIPE = Recipe(epochs=74, batch_size=256, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="cosine")
+FAMILY = Family("Simonyan & Zisserman 2015", 2015, RECIPE, input_size=(3, 224, 224), smallest=32)
+
+
+@depth_of(make_vgg, tuple(LAYERS), FAMILY, 132_863_336, 7_609_090_048)
+def vgg() -> None:
     """A VGG of any configuration.
 
     Args:
@@ -177,17 +109,16 @@ def vgg(
     >>> vgg([16, "M", (1, 32)], head="linear")(torch.zeros(1, 3, 8, 8)).shape
     torch.Size([1, 10])
     """
-    return make_vgg("vgg", tuple(LAYERS), cfg, batch_norm, num_classes, in_channels, head, inplace)
 
 
-@register(FAMILY, 132_863_336, 7_609_090_048, shared=vgg)
-def vgg11(cfg: VGGConfig = "A", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
+@depth_of(make_vgg, ("A", "A-LRN"), FAMILY, 132_863_336, 7_609_090_048)
+def vgg11() -> None:
     """VGG with 11 weight layers: configuration A, 132,863,336 parameters at 1000 classes.
 
     Args:
         cfg: "A" or "A-LRN" (local response normalisation behind the first convolution), or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -205,17 +136,16 @@ def vgg11(cfg: VGGConfig = "A", batch_norm: bool = False, **options: Unpack[VGGO
     >>> len(net.features)
     22
     """
-    return make_vgg("vgg11", ("A", "A-LRN"), cfg, batch_norm, **options)
 
 
-@register(FAMILY, 133_047_848, 11_308_466_176, shared=vgg)
-def vgg13(cfg: VGGConfig = "B", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
+@depth_of(make_vgg, ("B",), FAMILY, 133_047_848, 11_308_466_176, cfg="B")
+def vgg13() -> None:
     """VGG with 13 weight layers: configuration B, 133,047,848 parameters at 1000 classes.
 
     Args:
         cfg: "B", or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -233,17 +163,16 @@ def vgg13(cfg: VGGConfig = "B", batch_norm: bool = False, **options: Unpack[VGGO
     >>> net.num_features
     512
     """
-    return make_vgg("vgg13", ("B",), cfg, batch_norm, **options)
 
 
-@register(FAMILY, 138_357_544, 15_470_264_320, shared=vgg)
-def vgg16(cfg: VGGConfig = "D", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
+@depth_of(make_vgg, ("C", "D"), FAMILY, 138_357_544, 15_470_264_320, cfg="D")
+def vgg16() -> None:
     """VGG with 16 weight layers: configuration D, 138,357,544 parameters at 1000 classes.
 
     Args:
         cfg: "D", or "C" (three 1x1 convolutions; 133,638,952 parameters), or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -261,17 +190,16 @@ def vgg16(cfg: VGGConfig = "D", batch_norm: bool = False, **options: Unpack[VGGO
     >>> net.num_classes
     3
     """
-    return make_vgg("vgg16", ("C", "D"), cfg, batch_norm, **options)
 
 
-@register(FAMILY, 143_667_240, 19_632_062_464, shared=vgg)
-def vgg19(cfg: VGGConfig = "E", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
+@depth_of(make_vgg, ("E",), FAMILY, 143_667_240, 19_632_062_464, cfg="E")
+def vgg19() -> None:
     """VGG with 19 weight layers: configuration E, 143,667,240 parameters at 1000 classes.
 
     Args:
         cfg: "E", or a list of layers.
         batch_norm: Batch norm behind every convolution; not in the paper.
-        **options: As for ``vgg``.
+        num_classes: This and all other options are as for ``vgg``.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
@@ -289,4 +217,3 @@ def vgg19(cfg: VGGConfig = "E", batch_norm: bool = False, **options: Unpack[VGGO
     >>> net.input_size
     (1, 224, 224)
     """
-    return make_vgg("vgg19", ("E",), cfg, batch_norm, **options)

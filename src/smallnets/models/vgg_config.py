@@ -1,10 +1,11 @@
 """What VGG builders take: the configurations of the paper's table 1, lists of layers, heads; and how they are read."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from ..errors import OptionError, check_choice, check_int, check_number, check_widths, message, nearest
+from ..errors import OptionError, check_choice, check_int, check_options, message, nearest
 
 Layer: TypeAlias = int | Literal["M", "LRN"] | tuple[int, int]
 VGGConfig: TypeAlias = Literal["A", "A-LRN", "B", "C", "D", "E"] | Sequence[Layer]
@@ -56,13 +57,13 @@ def read_layers(name: str, cfg: object, letters: Sequence[str]) -> tuple[Layer, 
         ValueError: When it is a letter of another depth, or not a list of layers with a convolution in it.
     """
     if isinstance(cfg, str):
-        if cfg in LAYERS and cfg not in letters:
+        if cfg in letters:
+            return LAYERS[cfg]
+        expected, advice = f"cfg to be one of {', '.join(letters)}, or a list of layers", nearest(cfg, letters)
+        if cfg in LAYERS:
             right = {"A": "vgg11", "A-LRN": "vgg11", "B": "vgg13", "C": "vgg16", "D": "vgg16", "E": "vgg19"}[cfg]
-            raise OptionError(message(name, f"cfg to be one of {', '.join(letters)}", repr(cfg), f"Take {right}."))
-        if cfg not in letters:
-            expected = f"cfg to be one of {', '.join(letters)}, or a list of layers"
-            raise OptionError(message(name, expected, repr(cfg), nearest(cfg, letters)))
-        return LAYERS[cfg]
+            expected, advice = expected.removesuffix(", or a list of layers"), f"Take {right}."
+        raise OptionError(message(name, expected, repr(cfg), advice))
     if not isinstance(cfg, Sequence):
         raise OptionError(message(name, "cfg to be a letter or a list of layers", repr(cfg)))
     layers: tuple[Layer, ...] = tuple(read_layer(name, layer) for layer in cfg)
@@ -103,8 +104,5 @@ def read_head(name: str, head: object) -> VGGHead:
     elif not isinstance(head, VGGHead):
         check_choice(name, "head", head, HEADS)
         return HEADS[str(head)]
-    check_int(name, "head.pool", head.pool)
-    check_widths(name, "head.hidden", head.hidden)
-    check_choice(name, "head.batch_norm", head.batch_norm, (True, False))
-    check_number(name, "head.dropout", head.dropout, 0, below=1)
+    check_options(name, inspect.signature(VGGHead), vars(head), of="head.")
     return VGGHead(head.pool, tuple(head.hidden), head.batch_norm, head.dropout)

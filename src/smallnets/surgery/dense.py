@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import OptionError, message
 from ..models.alexnet import AlexNet
-from ..models.base import check_input, smallest_side
+from ..models.base import check_input
 from ..models.vgg import VGG
 from ..shapes import conv_output_size
+from ..shapes.input_rule import smallest_side
 
 
 class FullyConvolutional(nn.Module):
@@ -26,6 +27,7 @@ class FullyConvolutional(nn.Module):
     def __init__(self, model: VGG | AlexNet) -> None:
         super().__init__()
         rule = model._rule  # pyright: ignore[reportPrivateUsage]
+        assert model.avgpool is not None
         pool = int(model.avgpool.output_size)  # type: ignore[arg-type]  # pyright: ignore
         natural = max(model.input_size[1], smallest_side(rule.windows, pool))  # where the pool enlarges nothing
         side = natural

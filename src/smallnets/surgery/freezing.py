@@ -6,9 +6,9 @@ from torch import nn
 
 from ..errors import OptionError, check_number, message, nearest
 from ..models.base import Net
-from ..models.norms import set_frozen
 from ..models.vgg import VGG
-from ..models.vgg_names import taps
+from ..taps import taps
+from .norms import set_frozen
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import OptionError, message
-from ..models.graph import trace
+from ..taps import trace
 
 M = TypeVar("M", bound=nn.Module)
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..errors import OptionError, message
 from ..models.vgg import VGG
-from ..models.vgg_names import convolutions
+from ..taps import convolutions
 
 COPIED_CONVOLUTIONS = 4  # section 3.1 of the paper
 

@@ -1,11 +1,11 @@
 """Reading, recognising, converting and writing weights. No net is known here."""
 
-from .loading import Uninitialised as Uninitialised
 from .loading import load_checkpoint as load_checkpoint
 from .loading import load_weights as load_weights
 from .loading import unwrapped as unwrapped
-from .safetensor_files import write_safetensors as write_safetensors
-from .sources import FORMAT_KEY as FORMAT_KEY
+from .meta import Uninitialised as Uninitialised
+from .meta import copied_on_meta as copied_on_meta
+from .net_files import read_net as read_net
+from .net_files import write_net as write_net
 from .sources import Checkpoint as Checkpoint
 from .sources import WeightsLike as WeightsLike
-from .sources import read as read

@@ -1,13 +1,11 @@
-"""``load_weights``: everything or nothing; and building a net without the random numbers it is about to lose."""
+"""``load_weights``: everything or nothing."""
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..errors import OptionError, WeightsError, check_choice, message
 from .fitting import Fit, entries, fit, head_path, name_of, refuse
@@ -158,21 +156,3 @@ def warn_of_other_stride(model: nn.Module, checkpoint: Checkpoint) -> None:
             UserWarning,
             stacklevel=4,
         )
-
-
-class Uninitialised(TorchFunctionMode):
-    """Inside, layers get parameters without memory and so without initial values; buffers are made as ever.
-
-    Layers allocate what they initialise with ``torch.empty`` and fill it afterwards, which on the meta device is free
-    and leaves the random numbers alone. Tables, running statistics and counters do not start empty, and so are real.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        options = kwargs or {}
-        return func(*args, **({**options, "device": "meta"} if func is torch.empty else options))
