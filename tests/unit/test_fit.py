@@ -85,7 +85,7 @@ def test_everything_is_left_as_it_was_found(digits: tuple[ImageSet, ImageSet]) -
     assert next(model.parameters()).is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("where", ["between epochs", "within an epoch"])
+@pytest.mark.parametrize("where", ["between epochs", "within an epoch", "in validation"])
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9, "accumulate": 2, "mix": "mixup(0.2)"}, {"optimizer": "sgd"}])
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     digits: tuple[ImageSet, ImageSet], tmp_path: Path, where: str, options: dict[str, Any]
@@ -106,6 +106,19 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     if where == "between epochs":
         with pytest.raises(Stop):
             sn.fit(stopped, *digits, **common, run_dir=run, callbacks=[lambda row: row["epoch"] == 2 and stop()])
+    elif where == "in validation":  # after the last step's checkpoint, before that of the epoch's end
+        passes = 0
+
+        def break_down(module: nn.Module, inputs: Any) -> None:
+            nonlocal passes
+            passes += not module.training
+            if passes == 3:  # the first is the probe of the outputs, the second the first epoch's
+                raise Stop
+
+        handle = stopped.register_forward_pre_hook(break_down)
+        with pytest.raises(Stop):
+            sn.fit(stopped, *digits, **common, run_dir=run, save_every=1)
+        handle.remove()
     else:
         steps = 0
 

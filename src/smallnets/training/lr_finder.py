@@ -134,7 +134,7 @@ def climb(updates: Updates, feed: Feed, steps: int) -> LRCurve:
         if bad is not None or not math.isfinite(loss):
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        lrs.append(updates.lr)
+        lrs.append(updates.rate(step))
         losses.append(mean / (1 - SMOOTHING ** (step + 1)))
         if step > 10 and losses[-1] > DIVERGED * min(losses):
             break

@@ -226,7 +226,7 @@ class Run:
             "accuracy": sums[1].item() / progress.seen,
             "val_loss": None,
             "val_accuracy": None,
-            "lr": self.updates.lr,
+            "lr": self.updates.rate(progress.step - 1),
         }
         started = time.perf_counter()
         with self.updates.averaged():
@@ -275,7 +275,7 @@ class Run:
         if bad is not None:
             self._diverged(*bad)
         if not all_finite(self.model):
-            self._diverged(self.progress.step - 1, self.updates.lr)
+            self._diverged(self.progress.step - 1, self.updates.rate(self.progress.step - 1))
 
     def _diverged(self, step: int, lr: float) -> None:
         good = "there is no earlier checkpoint"

@@ -74,7 +74,7 @@ class Updates:
                 loss_sum += loss.detach().double() * (batch.weight * len(labels))
                 if batch.weight:
                     correct += (logits.argmax(dim=1) == labels).sum()
-            bad = bad or self.watch.note(step, self.lr, loss)
+            bad = bad or self.watch.note(step, self.rate(step), loss)
         if bad is not None:
             return bad
         if options.clip_norm is not None:
@@ -84,10 +84,9 @@ class Updates:
             self.average.update(self.model)
         return None
 
-    @property
-    def lr(self) -> float:
-        """The learning rate of the last step, of the first group of parameters."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""
+        return self.base_lrs[0] * self.schedule.factor(step)
 
     def _gradients_join(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """DDP exchanges gradients with the last batch of an update only."""
