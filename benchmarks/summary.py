@@ -14,10 +14,12 @@ torchinfo 1.8.0.
     resnet152     214.4 ms     2400.3 ms    11.2x             5.5 MB             37.5 MB
 """
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,10 @@ def main() -> None:
         call()
         print(resident("VmHWM") - idle)
         return
+    sys.path.insert(0, str(Path(__file__).parent))
+    from train import hardware, versions
+
+    report: dict[str, Any] = {"hardware": hardware(), "versions": {**versions(), "torchinfo": version("torchinfo")}}
     print("net          smallnets     torchinfo    ratio    smallnets memory    torchinfo memory")
     for net in NETS:
         ways = calls(net, meta=False)
@@ -81,6 +87,8 @@ def main() -> None:
             f"{net:<10}{ours * 1e3:>9.1f} ms {theirs * 1e3:>10.1f} ms {theirs / ours:>7.1f}x"
             f"{used[0]:>16.1f} MB {used[1]:>16.1f} MB"
         )
+        report[net] = {"smallnets_s": ours, "torchinfo_s": theirs, "ratio": theirs / ours, "memory_mb": used}
+    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
