@@ -85,7 +85,7 @@ def test_everything_is_left_as_it_was_found(digits: tuple[ImageSet, ImageSet]) -
     assert next(model.parameters()).is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("where", ["between epochs", "within an epoch", "in validation"])
+@pytest.mark.parametrize("where", ["between epochs", "within an epoch", "in validation", "in the last validation"])
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9, "accumulate": 2, "mix": "mixup(0.2)"}, {"optimizer": "sgd"}])
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     digits: tuple[ImageSet, ImageSet], tmp_path: Path, where: str, options: dict[str, Any]
@@ -106,13 +106,15 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     if where == "between epochs":
         with pytest.raises(Stop):
             sn.fit(stopped, *digits, **common, run_dir=run, callbacks=[lambda row: row["epoch"] == 2 and stop()])
-    elif where == "in validation":  # after the last step's checkpoint, before that of the epoch's end
+    elif where.endswith("validation"):  # after the last step's checkpoint, before that of the epoch's end
         passes = 0
 
         def break_down(module: nn.Module, inputs: Any) -> None:
             nonlocal passes
             passes += not module.training
-            if passes == 3:  # the first is the probe of the outputs, the second the first epoch's
+            if passes == (
+                4 if "last" in where else 3
+            ):  # the first is the probe of the outputs, the second the first epoch's
                 raise Stop
 
         handle = stopped.register_forward_pre_hook(break_down)
@@ -138,6 +140,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in found]
     assert timeless == [{k: v for k, v in row.items() if k in timeless[0]} for row in expected]
     one, other = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("straight", "stopped"))
+    assert one["optimizer"]["param_groups"] == other["optimizer"]["param_groups"]
     for mine, theirs in zip(one["optimizer"]["state"].values(), other["optimizer"]["state"].values(), strict=True):
         assert all(torch.equal(torch.as_tensor(mine[key]), torch.as_tensor(theirs[key])) for key in mine)
 

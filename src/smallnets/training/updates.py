@@ -110,7 +110,9 @@ class Updates:
 
     def restore(self, found: Mapping[str, Any]) -> None:
         self.model.load_state_dict(found["model"])
-        settings = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        settings = [
+            {k: v for k, v in group.items() if k not in ("params", "lr")} for group in self.optimizer.param_groups
+        ]
         if found["options"]["optimizer"] == self.options.to_json()["optimizer"]:  # another one starts afresh
             self.optimizer.load_state_dict(found["optimizer"])
         for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
