@@ -1,4 +1,4 @@
-"""Choosing how to run by timing it: precision, memory layout, compiled or not, on the run's own first batches."""
+"""Choosing how to run by timing it: precision, layout, weight gradients, compiled or not, on the run's first batch."""
 
 import copy
 import itertools
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .options import FitOptions
 from .plan import Plan
+from .unfolded import layers_that_gain, use_unfolded
 
 STEPS = 3  # timed steps a candidate, after one to warm up
 WORTH_IT = 200  # steps of a run under which measuring costs more than it gains
@@ -61,8 +62,14 @@ def choose_plan(
         if found is not None and agrees(found, timings):
             timings.append(found)
     best = min(timings, key=lambda timing: timing.seconds)
+    if options.compile is not True and (rewritten := unfold_where_it_gains(model, images, best.plan)).unfolded:
+        found = time_plan(model, images, labels, loss, rewritten, best.seconds)
+        if found is not None and agrees(found, timings):
+            timings.append(found)
+            best = min(best, found, key=lambda timing: timing.seconds)
     if options.compile == "auto" and best.seconds * steps > COMPILE_AFTER:
-        compiled = time_plan(model, images, labels, loss, replace(best.plan, compile=True), float("inf"))
+        plan = replace(best.plan, compile=True, unfolded=())
+        compiled = time_plan(model, images, labels, loss, plan, float("inf"))
         if compiled is not None and agrees(compiled, timings):
             timings.append(compiled)
             best = min(best, compiled, key=lambda timing: timing.seconds * steps + timing.ready)
@@ -78,6 +85,14 @@ def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
     layouts = [False, True] if options.channels_last == "auto" else [options.channels_last]
     for precision, layout in itertools.product(precisions, layouts):
         yield Plan(base.device, precision, layout, options.compile is True)
+
+
+def unfold_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> Plan:
+    """The plan with those weight gradients unfolded that are faster so."""
+    if plan.device.type != "cpu":
+        return plan
+    trial = arranged(model, plan)
+    return replace(plan, unfolded=layers_that_gain(trial, plan.arrange(images), plan.autocast))
 
 
 def agrees(found: Timing, timings: list[Timing]) -> bool:
@@ -97,15 +112,10 @@ def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan
 
 def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing:
     """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless."""
-    trial = copy.deepcopy(model)
-    trial.train()
-    for module in trial.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
-            module.eval()  # its masks differ by layout, and so would the losses
-    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
-    trial.to(memory_format=layout)
+    trial = arranged(model, plan)
+    use_unfolded(trial, plan.unfolded)
     net: Any = torch.compile(trial) if plan.compile else trial
-    batch = images.contiguous(memory_format=layout)
+    batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
     if first > HOPELESS * best and not plan.compile:
         again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
@@ -113,6 +123,15 @@ def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, p
             return Timing(plan, float("inf"), value, 0.0)
     seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
     return Timing(plan, seconds, value, max(0.0, first - seconds))
+
+
+def arranged(model: nn.Module, plan: Plan) -> nn.Module:
+    """A copy in the plan's layout, in train mode but for dropout, whose masks, and so the losses, differ by layout."""
+    trial = copy.deepcopy(model).train()
+    for module in trial.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
+            module.eval()
+    return trial.to(memory_format=torch.channels_last if plan.channels_last else torch.contiguous_format)
 
 
 def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
