@@ -17,6 +17,7 @@ from .unfolded import layers_that_gain, use_unfolded
 STEPS = 3  # timed steps a candidate, after one to warm up
 WORTH_IT = 200  # steps of a run under which measuring costs more than it gains
 COMPILE_AFTER = 300.0  # seconds of training left from which compiling is tried: it takes up to a minute
+FEW = 32  # pictures that a part of a batch has at least: fewer are not run as a batch is
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
 
@@ -53,30 +54,40 @@ def choose_plan(
     if steps < WORTH_IT:
         return candidates[0], f"{candidates[0].words()} (too short a run to measure)"
     started = time.perf_counter()
+    part = about_a_second(model, images, labels, loss, candidates[0])
+    some, their = images[:part], labels[:part]
+    total = steps * len(images) / part  # steps of such a part
     timings: list[Timing] = []
     for plan in candidates:
         if not timings:
-            timings.append(measure_plan(model, images, labels, loss, plan, float("inf")))  # its errors are the user's
+            timings.append(measure_plan(model, some, their, loss, plan, float("inf")))  # its errors are the user's
             continue
-        found = time_plan(model, images, labels, loss, plan, min(timing.seconds for timing in timings))
+        found = time_plan(model, some, their, loss, plan, min(timing.seconds for timing in timings))
         if found is not None and agrees(found, timings):
             timings.append(found)
     best = min(timings, key=lambda timing: timing.seconds)
     if options.compile is not True and (rewritten := unfold_where_it_gains(model, images, best.plan)).unfolded:
-        found = time_plan(model, images, labels, loss, rewritten, best.seconds)
+        found = time_plan(model, some, their, loss, rewritten, best.seconds)
         if found is not None and agrees(found, timings):
             timings.append(found)
             best = min(best, found, key=lambda timing: timing.seconds)
-    if options.compile == "auto" and best.seconds * steps > COMPILE_AFTER:
+    if options.compile == "auto" and best.seconds * total > COMPILE_AFTER:
         plan = replace(best.plan, compile=True, unfolded=())
-        compiled = time_plan(model, images, labels, loss, plan, float("inf"))
+        compiled = time_plan(model, some, their, loss, plan, float("inf"))
         if compiled is not None and agrees(compiled, timings):
             timings.append(compiled)
-            best = min(best, compiled, key=lambda timing: timing.seconds * steps + timing.ready)
+            best = min(best, compiled, key=lambda timing: timing.seconds * total + timing.ready)
     spent = time.perf_counter() - started
     gain = timings[0].seconds / best.seconds
     note = f"{gain:.2f} x {timings[0].plan.words()}; {len(timings)} ways timed in {spent:.1f} s"
     return best.plan, f"{best.plan.words()} ({note})"
+
+
+def about_a_second(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> int:
+    """How many pictures of the batch to measure with: all, or as many as a plain step takes a second for."""
+    plain = replace(plan, compile=False)
+    seconds, _ = one_step(arranged(model, plain), plain.arrange(images), labels, loss, plain)
+    return len(images) if seconds <= 1 else min(len(images), max(FEW, int(len(images) / seconds)))
 
 
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
