@@ -27,8 +27,8 @@ def cifar_resnet(
 ) -> ResNet:
     """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps."""
     blocks = (depth - 2) // 2
-    # Each untrained block about doubles its map in eval mode, where batch norm does not hold it: 600 overflow.
-    scale = blocks**-0.5 if residual and blocks > 100 else 1.0
+    # In eval mode an untrained batch norm holds nothing: each block adds to the map, and 600 of them overflow float32.
+    scale = blocks**-0.5 if residual and norm == "batch" and blocks > 100 else 1.0
     style = Style(shortcut, residual=residual, branch_scale=scale, norm=norm, inplace=inplace)
     return ResNet(name, BasicBlock, plan_stages(16, [blocks // 3] * 3), num_classes, in_channels, 32, "cifar", style)
 

@@ -51,6 +51,9 @@ def resnet(
     if not isinstance(dilate, Sequence) or len(dilate) != 3 or any(flag not in (True, False) for flag in dilate):  # pyright: ignore
         advice = "One for each of layer2, layer3 and layer4."
         raise OptionError(message(name, "dilate to be three booleans", repr(dilate), advice))
+    if zero_init_residual and not residual:
+        expected, advice = "residual=True where zero_init_residual is set", "A plain net of zero scales never learns."
+        raise OptionError(message(name, expected, "residual=False", advice))
     scale, side = 0.0 if zero_init_residual else 1.0, 224 if stem == "imagenet" else 32
     style = Style(shortcut, stride_in, residual, shortcut_bias, scale, groups, width_per_group, norm, inplace)
     return ResNet(name, block, plan_stages(64, depths), num_classes, in_channels, side, stem, style, dilate)
@@ -77,7 +80,7 @@ def resnet18() -> None:
             paper's); a basic block has but one place for it.
         residual: False gives the plain twin, without shortcuts.
         shortcut_bias: A bias in the projections.
-        zero_init_residual: The last norm of each block starts at 0 (Goyal et al. 2017).
+        zero_init_residual: The last norm of each block starts at 0 (Goyal et al. 2017); not for plain twins.
         groups: Of the bottleneck's 3x3; with ``width_per_group``, (32, 4) is ResNeXt (Xie et al. 2017).
         width_per_group: Of the bottleneck's 3x3; 128 is the wide net (Zagoruyko & Komodakis 2016).
         dilate: For layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
