@@ -77,6 +77,16 @@ def check_int(who: str, option: str, given: object, least: int = 1) -> None:
         raise OptionError(message(who, f"{option} to be an integer of at least {least}", repr(given)))
 
 
+def check_text(who: str, option: str, given: object) -> None:
+    """Refuse what is not a string.
+
+    Raises:
+        OptionError: Naming the option and the value.
+    """
+    if not isinstance(given, str):
+        raise OptionError(message(who, f"{option} to be text", repr(given)))
+
+
 def check_widths(who: str, option: str, given: object) -> None:
     """Refuse what is not a sequence of integers of at least 1.
 

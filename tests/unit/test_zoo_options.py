@@ -106,7 +106,7 @@ def test_a_wrong_name_or_keyword_suggests_the_nearest() -> None:
     for nonsense in (5, None, ["resnet18"], {}):
         with pytest.raises(sn.OptionError, match="build: expected the name of a net; got "):
             sn.build(nonsense)  # type: ignore[call-overload]
-        with pytest.raises(sn.OptionError, match="list_models: expected a shell pattern; got "):
+        with pytest.raises(sn.OptionError, match="list_models: expected pattern to be text; got "):
             sn.list_models(nonsense)  # type: ignore[arg-type]
 
 
@@ -136,6 +136,17 @@ def test_every_depth_has_the_signature_that_is_written_once(shared: object, dept
         builder = registry.entry(name).builder
         assert inspect.signature(builder) == whole.replace(parameters=expected)
         assert (builder.__name__, builder.__doc__ is not None) == (name, True)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_builder_documents_its_options_its_count_and_its_source(name: str) -> None:
+    builder = registry.entry(name).builder
+    text = inspect.getdoc(builder) or ""
+    parts = [text.index(part) for part in ("Args:", "Shape:", "Raises:", "Source:", ">>> ")]
+    assert parts == sorted(parts) and text.count("Args:") == text.count("Source:") == 1
+    assert name == "vgg" or f"{registry.entry(name).parameters:,} parameters" in text.splitlines()[0]
+    arguments = text[parts[0] : parts[1]]
+    assert re.findall(r"^    (\w+): ", arguments, re.MULTILINE) == list(inspect.signature(builder).parameters)
 
 
 def test_signatures_spell_every_option_out() -> None:

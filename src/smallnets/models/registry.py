@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-from ..errors import OptionError, check_keywords, check_options, message, nearest, sizes_that_fit
+from ..errors import OptionError, check_keywords, check_options, check_text, message, nearest, sizes_that_fit
 from ..weights import Uninitialised, load_weights
 from .base import Net
 
@@ -121,8 +121,8 @@ def depth_of(
 ) -> Callable[[Callable[[], None]], Callable[P, N]]:
     """Register one depth of a family: what is decorated is its name and docstring, ``shared`` builds all depths.
 
-    So the options, their types and their defaults are said once, in the signature of ``shared``, and every depth has
-    it without its first two parameters.
+    So the options, their types, defaults and meanings are said once, in the signature and the docstring of ``shared``.
+    Every depth has that signature without its first two parameters, and, before its own source, that docstring.
 
     Args:
         shared: Builds the net of a name and a plan.
@@ -141,10 +141,18 @@ def depth_of(
         def builder(*args: P.args, **kwargs: P.kwargs) -> N:
             return shared(described.__name__, plan, *args, **kwargs)
 
+        about, source, rest = inspect.cleandoc(described.__doc__ or "").partition("Source:")
+        _, _, options_and_errors = inspect.cleandoc(shared.__doc__ or "").partition("\n\n")
+        builder.__doc__ = f"{about}{options_and_errors}\n\n{source}{rest}"
         vars(builder)["__signature__"] = signature.replace(parameters=own)
         return register(family, parameters, macs)(builder)
 
     return decorate
+
+
+def or_default(num_classes: int | None, imagenet: bool) -> int:
+    """What None means for ``num_classes``: 1000 with an ImageNet stem or head, 10 with any other."""
+    return (1000 if imagenet else 10) if num_classes is None else num_classes
 
 
 def entry(name: str) -> Entry:
@@ -168,8 +176,7 @@ def list_models(pattern: str = "*") -> list[str]:
     >>> list_models("lenet*")
     ['lenet5']
     """
-    if not isinstance(pattern, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(message("list_models", "a shell pattern", repr(pattern), "For example 'resnet*'."))
+    check_text("list_models", "pattern", pattern)
     return sorted(name for name in ENTRIES if fnmatchcase(name, pattern))
 
 
