@@ -139,7 +139,10 @@ def sizes_that_fit(who: str) -> Generator[None, None, None]:
     try:
         yield
     except (RuntimeError, TypeError, OverflowError) as error:
-        if not any(sign in str(error) for sign in ("verflow", "too large to convert", "can't allocate memory")):
+        if not any(
+            sign in str(error)
+            for sign in ("verflow", "too large to convert", "can't allocate memory", "not enough memory")
+        ):
             raise
         got, advice = "sizes that are too large", "Take smaller ones."
         raise OptionError(message(who, "sizes of which PyTorch can make tensors", got, advice)) from error
