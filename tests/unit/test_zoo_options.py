@@ -60,6 +60,12 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     ("resnet50", {"groups": 0}, "expected groups to be an integer of at least 1; got 0."),
     ("resnet50", {"width_per_group": 0.5}, "expected width_per_group to be an integer of at least 1; got 0.5."),
     ("resnet50", {"dilate": (True, False)}, "expected dilate to be three booleans; got (True, False)."),
+    (
+        "resnet50",
+        {"dilate": [np.array([1, 2]), True, True]},
+        "expected dilate to be three booleans; got [array([1, 2])",
+    ),
+    ("resnet50", {"dilate": (0, 1, 2)}, "expected dilate to be three booleans; got (0, 1, 2)."),
     ("resnet50", {"dilate": True}, "expected dilate to be three booleans; got True."),
     (
         "resnet50",
@@ -202,6 +208,14 @@ def test_what_does_not_fit_in_memory_is_refused_in_one_sentence() -> None:
         sn.OptionError, match=r"^vgg: expected sizes .* got sizes that are too large\. Take smaller ones\.$"
     ):
         sn.vgg([8], head=sn.VGGHead(pool=10**5))
+
+
+@pytest.mark.parametrize("num_classes", [3, False, "10", None])
+def test_the_codes_of_1998_are_for_ten_classes(num_classes: object) -> None:
+    net = sn.lenet5(variant="1998")
+    with pytest.raises(sn.OptionError, match="expected num_classes of 10 or 0; got "):
+        net.reset_classifier(num_classes)  # type: ignore[arg-type]
+    assert net.num_classes == net.config["num_classes"] == 10
 
 
 def test_num_classes_default_follows_stem_and_head() -> None:

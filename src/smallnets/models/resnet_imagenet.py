@@ -76,7 +76,7 @@ def resnet(  # noqa: D417 (the first two are a depth's, not the user's)
         expected = "groups=1 and width_per_group=64, since its blocks have no bottleneck"
         given = f"groups={groups} and width_per_group={width_per_group}"
         raise OptionError(message(name, expected, given, "Take resnet50 or deeper."))
-    if not isinstance(dilate, Sequence) or len(dilate) != 3 or any(flag not in (True, False) for flag in dilate):  # pyright: ignore
+    if not isinstance(dilate, Sequence) or [isinstance(flag, int) and flag in (0, 1) for flag in dilate] != [True] * 3:  # pyright: ignore
         advice = "One for each of layer2, layer3 and layer4."
         raise OptionError(message(name, "dilate to be three booleans", repr(dilate), advice))
     if zero_init_residual and not residual:
