@@ -258,6 +258,8 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
+        if key.strip() == "name":
+            raise OptionError(message("--set", "an option of the net", repr(text), "Its name is the first argument."))
         spoken = {"true": True, "false": False, "none": None}
         if value.lower() in spoken:
             found[key.strip()] = spoken[value.lower()]

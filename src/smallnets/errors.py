@@ -1,7 +1,8 @@
 """The library's errors and their one message form: who expected what, what was given, what to do."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Literal, get_args, get_origin
 
@@ -12,6 +13,10 @@ class SmallnetsError(Exception):
 
 class OptionError(SmallnetsError, ValueError):
     """An argument that is not allowed."""
+
+
+class UnknownOptionError(OptionError, TypeError):
+    """A keyword that a builder does not have: Python's own TypeError, and like every wrong argument a ValueError."""
 
 
 class ShapeError(SmallnetsError, ValueError):
@@ -56,7 +61,8 @@ def check_choice(who: str, option: str, given: object, allowed: Iterable[object]
         OptionError: Naming the option, the value, the choices and the nearest of them.
     """
     allowed = tuple(allowed)
-    if given not in allowed:
+    plain = isinstance(given, str | int | float)  # arrays and tensors answer == with another array
+    if not any(given is value or (plain and given == value) for value in allowed):
         choices = ", ".join(repr(value) for value in allowed)
         raise OptionError(message(who, f"{option} to be one of {choices}", repr(given), nearest(given, allowed)))
 
@@ -71,13 +77,23 @@ def check_int(who: str, option: str, given: object, least: int = 1) -> None:
         raise OptionError(message(who, f"{option} to be an integer of at least {least}", repr(given)))
 
 
+def check_text(who: str, option: str, given: object) -> None:
+    """Refuse what is not a string.
+
+    Raises:
+        OptionError: Naming the option and the value.
+    """
+    if not isinstance(given, str):
+        raise OptionError(message(who, f"{option} to be text", repr(given)))
+
+
 def check_widths(who: str, option: str, given: object) -> None:
     """Refuse what is not a sequence of integers of at least 1.
 
     Raises:
         OptionError: Naming the option and the value.
     """
-    if isinstance(given, str) or not isinstance(given, Sequence):
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         raise OptionError(message(who, f"{option} to be a sequence of widths", repr(given)))
     for width in given:
         check_int(who, f"every width in {option}", width)
@@ -98,6 +114,38 @@ def check_number(who: str, option: str, given: object, least: float, below: floa
         or (below is not None and given >= below)
     ):
         raise OptionError(message(who, f"{option} to be {span}", repr(given)))
+
+
+def check_keywords(net: str, signature: inspect.Signature, given: Iterable[str]) -> None:
+    """Refuse keywords that are not among the parameters.
+
+    Raises:
+        UnknownOptionError: Naming the keyword, and the nearest that there is.
+    """
+    allowed = signature.parameters
+    for option in given:
+        if option not in allowed:
+            advice = nearest(option, allowed) or f"Its options are: {', '.join(allowed)}."
+            raise UnknownOptionError(message(net, "an option that it has", repr(option), advice))
+
+
+@contextmanager
+def sizes_that_fit(who: str) -> Generator[None, None, None]:
+    """Refuse in one sentence what PyTorch cannot make because its numbers, or all together, are too large.
+
+    Raises:
+        OptionError: Instead of PyTorch's errors of overflowing sizes and of main memory.
+    """
+    try:
+        yield
+    except (RuntimeError, TypeError, OverflowError) as error:
+        if not any(
+            sign in str(error)
+            for sign in ("verflow", "too large to convert", "can't allocate memory", "not enough memory")
+        ):
+            raise
+        got, advice = "sizes that are too large", "Take smaller ones."
+        raise OptionError(message(who, "sizes of which PyTorch can make tensors", got, advice)) from error
 
 
 # The least of those integers that have the same least in every net.

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from torch import Tensor, fx, nn
 
 from .errors import OptionError, message, nearest
-from .models.base import Net, check_input
+from .inputs import check_input
+from .models.base import Net
 from .models.vgg import VGG
 from .taps import Tap, taps, trace
 
@@ -44,7 +45,8 @@ class FeaturePyramid(nn.Module):
         return widths.pop()
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:  # N C H W -> N C' H/s W/s by stage
-        return OrderedDict(self.body(check_input(x, self._rule, self.training)))
+        x = check_input(x, next(self.parameters(), None), self._rule, self.training)
+        return OrderedDict(self.body(x))
 
 
 def feature_pyramid(model: Net, stages: Sequence[str] | None = None) -> FeaturePyramid:

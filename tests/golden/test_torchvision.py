@@ -54,6 +54,29 @@ def test_same_names_in_the_same_order_and_the_same_outputs(theirs: str, ours: st
         torch.testing.assert_close(net(x), expected, rtol=0, atol=1e-6)
 
 
+def test_one_seed_starts_alexnet_as_torchvisions() -> None:
+    torch.manual_seed(3)
+    reference = models.alexnet().state_dict()
+    torch.manual_seed(3)
+    net = sn.alexnet().state_dict()
+    assert all(torch.equal(net[name], tensor) for name, tensor in reference.items())
+
+
+def test_resnets_start_from_torchvisions_distributions() -> None:
+    torch.manual_seed(3)
+    reference, net = models.resnet50().state_dict(), sn.resnet50().state_dict()
+    for name, theirs in reference.items():
+        ours = net[name].float()
+        if (theirs.dim() == 1 and name != "fc.bias") or theirs.dim() == 0:
+            assert torch.equal(ours, theirs.float()), name
+        else:
+            spread = theirs.std().item()
+            assert ours.std().item() == pytest.approx(spread, rel=0.05), name
+            assert abs(ours.mean().item()) < 6 * spread / ours.numel() ** 0.5, name
+            shapes = [(tensor.abs().mean() / tensor.std()).item() for tensor in (ours, theirs)]  # normal or uniform
+            assert shapes[0] == pytest.approx(shapes[1], rel=0.05), name
+
+
 def test_dilated_resnets_are_torchvisions() -> None:
     with torch.device("meta"):
         reference = models.resnet50(replace_stride_with_dilation=[False, True, True])

@@ -191,6 +191,10 @@ def test_builders_take_every_combination_of_their_options(
     if name == "resnet50":
         choices |= {"groups": [1, 2, 32], "width_per_group": [4, 64]}
     options = {key: data.draw(st.sampled_from(values), label=key) for key, values in choices.items()}
+    if options.get("zero_init_residual") and not options["residual"]:
+        with pytest.raises(sn.OptionError, match=r"expected residual=True where zero_init_residual is set"):
+            sn.build(name, **options)
+        return
     with torch.device("meta"):
         net = sn.build(name, **options).eval()
         out = net.forward_features(torch.empty(2, 3, *side))

@@ -41,6 +41,13 @@ def test_list_is_a_table(run: Run) -> None:
     assert run("list", "conv*")[1].splitlines()[1].startswith("convnet3")
 
 
+def test_show_takes_settings_and_an_input(run: Run) -> None:
+    code, out, _ = run("show", "vgg", "--set", "cfg=[8,'M',(1,16)]", "--set", "head=linear", "--input", "3,10,6")
+    assert code == 0 and "1x16x5x3" in out and "538 (" in out  # 3*8*9+8 + 8*16+16 + 16*10+10
+    code, out, err = run("show", "lenet5", "--input", "1,28,28")
+    assert code == 2 and "features" in out and err.count("\n") == 1 and "resize the pictures to 32x32" in err
+
+
 def test_help_of_every_command(run: Run) -> None:
     for command in ((), ("list",), ("show",), ("fit",), ("evaluate",), ("predict",)):
         code, out, _ = run(*command, "--help")
@@ -102,6 +109,15 @@ MISTAKES = [
     (("fit", "lenet5", "--data", "digits", "--epochs", "x"), "Invalid value for '--epochs'"),
     (("evaluate", "nowhere", "--data", "digits"), "smallnets: expected the folder of a run; got 'nowhere'. Check the path."),
     (("predict", ".", "x.png"), "expected the folder of a run; got no checkpoint in ."),
+    (("show", "resnet5"), "build: expected the name of a net; got 'resnet5'. Did you mean 'resnet56'?"),
+    (("show", "resnet18", "--set", "stem=cifr"), "resnet18: expected stem to be one of 'imagenet', 'cifar'; got 'cifr'. Did"),
+    (("show", "resnet18", "--set", "name=resnet50"), "--set: expected an option of the net; got 'name=resnet50'. Its name is"),
+    (("show", "resnet18", "--set", "num_classes=9" + 30 * "0"), "resnet18: expected sizes of which PyTorch can make tensors;"),
+    (("show", "resnet18", "--input", "3,32"), "--input: expected C,H,W; got '3,32'."),
+    (("show", "resnet18", "--input", "1,32,32"), "resnet18: expected an input of shape (N, 3, H, W); got (1, 1, 32, 32). Build"),
+    (("show", "resnet18", "--input", "3,0,32"), "summarize: expected an input size of positive integers"),
+    (("show", "resnet18", "--input", "3,99999999999,99999999999"), "summarize: expected sizes of which PyTorch can make"),
+    (("show", "resnet18", "--batch-size", "0"), "summarize: expected batch_size to be an integer of at least 1; got 0."),
     (("list", "xyz*"), "list: expected a pattern that matches a net; got 'xyz*'."),
     (("lst",), "No such command 'lst'"),
 ]  # fmt: skip

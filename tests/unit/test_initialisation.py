@@ -63,6 +63,29 @@ def test_imagenet_head_is_drawn_as_the_paper_says() -> None:
     assert top.weight.std().item() == pytest.approx(0.01, rel=0.01)
 
 
+def scales(net: sn.ResNet) -> set[float]:
+    """Where the last norms of the blocks start."""
+    return {
+        value for path, weight in net.named_parameters() if path.endswith("bn2.weight") for value in weight.tolist()
+    }
+
+
+@torch.no_grad()
+def test_resnet1202_alone_starts_its_blocks_small_and_only_where_it_must() -> None:
+    """Its docstring's deviation: without it 600 untrained blocks overflow in eval mode."""
+    torch.manual_seed(0)
+    net, x = sn.resnet1202().eval(), torch.randn(1, 3, 32, 32)
+    assert scales(net) == {torch.tensor(600**-0.5).item()}
+    assert net(x).isfinite().all()
+    for path, weight in net.named_parameters():
+        if path.endswith("bn2.weight"):
+            weight.fill_(1.0)
+    assert not net(x).isfinite().all()
+    for other in (sn.resnet110(), sn.resnet1202(residual=False), sn.resnet1202(norm="group")):
+        assert scales(other) == {1.0}
+    assert other.eval()(x).isfinite().all()  # a group norm holds the map in eval mode too
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet56", "resnet50_layer4"])
 def test_meta_builds_equal_real_ones(name: str) -> None:
     """Repeated blocks are copied on meta; the copies must be whole."""

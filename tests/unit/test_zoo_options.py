@@ -3,6 +3,7 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,7 +60,25 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     ("resnet50", {"groups": 0}, "expected groups to be an integer of at least 1; got 0."),
     ("resnet50", {"width_per_group": 0.5}, "expected width_per_group to be an integer of at least 1; got 0.5."),
     ("resnet50", {"dilate": (True, False)}, "expected dilate to be three booleans; got (True, False)."),
+    (
+        "resnet50",
+        {"dilate": [np.array([1, 2]), True, True]},
+        "expected dilate to be three booleans; got [array([1, 2])",
+    ),
+    ("resnet50", {"dilate": (0, 1, 2)}, "expected dilate to be three booleans; got (0, 1, 2)."),
     ("resnet50", {"dilate": True}, "expected dilate to be three booleans; got True."),
+    (
+        "resnet50",
+        {"residual": False, "zero_init_residual": True},
+        "expected residual=True where zero_init_residual is set; got residual=False. A plain net of zero scales never",
+    ),
+    ("resnet18", {"shortcut": np.array([1, 2])}, "expected shortcut to be one of 'A', 'B', 'C'; got array([1, 2])."),
+    ("resnet18", {"residual": torch.tensor([1, 2])}, "expected residual to be one of True, False; got tensor([1, 2])."),
+    ("vgg", {"cfg": b"A"}, "expected cfg to be a letter or a list of layers; got b'A'."),
+    ("vgg", {"cfg": [np.array([1, 2])]}, "expected layers in cfg; got array([1, 2])."),
+    ("alexnet", {"hidden": b"ab"}, "expected hidden to be a sequence of widths; got b'ab'."),
+    ("resnet20", {"num_classes": 2**70}, "expected sizes of which PyTorch can make tensors; got sizes that are too"),
+    ("lenet5", {"input_size": 10**9}, "lenet5: expected sizes of which PyTorch can make tensors; got sizes that are"),
     ("resnet20", {"shortcut": "a"}, "resnet20: expected shortcut to be one of 'A', 'B', 'C'; got 'a'."),
     ("resnet50_layer4", {"norm": "batchnorm"}, "Did you mean 'batch'?"),
     ("convnet3", {"channels": ()}, "expected at least one width in channels; got ()."),
@@ -87,8 +106,14 @@ def test_a_wrong_name_or_keyword_suggests_the_nearest() -> None:
         sn.build("ResNet50")
     with pytest.raises(ValueError, match=r"an option that it has; got 'stme'\. Did you mean 'stem'\?"):
         sn.build("resnet18", stme="cifar")
-    with pytest.raises(TypeError, match=r"resnet18\(\) got an unexpected keyword argument 'stme'"):
-        sn.resnet18(stme="cifar")  # type: ignore[call-arg]
+    for kind in (TypeError, ValueError):  # Python's word for it and the library's
+        with pytest.raises(kind, match=r"resnet18: expected an option that it has; got 'stme'\. Did you mean 'stem'\?"):
+            sn.resnet18(stme="cifar")  # type: ignore[call-arg]
+    for nonsense in (5, None, ["resnet18"], {}):
+        with pytest.raises(sn.OptionError, match="build: expected the name of a net; got "):
+            sn.build(nonsense)  # type: ignore[call-overload]
+        with pytest.raises(sn.OptionError, match="list_models: expected pattern to be text; got "):
+            sn.list_models(nonsense)  # type: ignore[arg-type]
 
 
 def test_list_models() -> None:
@@ -117,6 +142,17 @@ def test_every_depth_has_the_signature_that_is_written_once(shared: object, dept
         builder = registry.entry(name).builder
         assert inspect.signature(builder) == whole.replace(parameters=expected)
         assert (builder.__name__, builder.__doc__ is not None) == (name, True)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_builder_documents_its_options_its_count_and_its_source(name: str) -> None:
+    builder = registry.entry(name).builder
+    text = inspect.getdoc(builder) or ""
+    parts = [text.index(part) for part in ("Args:", "Shape:", "Raises:", "Source:", ">>> ")]
+    assert parts == sorted(parts) and text.count("Args:") == text.count("Source:") == 1
+    assert name == "vgg" or f"{registry.entry(name).parameters:,} parameters" in text.splitlines()[0]
+    arguments = text[parts[0] : parts[1]]
+    assert re.findall(r"^    (\w+): ", arguments, re.MULTILINE) == list(inspect.signature(builder).parameters)
 
 
 def test_signatures_spell_every_option_out() -> None:
@@ -157,6 +193,29 @@ def test_group_norm_leaves_no_batch_norm(name: str, residual: bool) -> None:
     norms = [layer for layer in net.modules() if "Norm" in type(layer).__name__]
     assert norms and all(isinstance(layer, torch.nn.GroupNorm) for layer in norms)
     assert all(layer.num_groups == min(32, layer.num_channels) for layer in norms)
+
+
+def test_any_sequence_is_a_list_in_the_config() -> None:
+    with torch.device("meta"):
+        assert sn.alexnet(hidden=range(3, 5)).config["hidden"] == [3, 4]
+        net = sn.vgg(range(1, 4), head="linear")
+        assert net.config["cfg"] == [1, 2, 3]
+        assert sn.build(**net.config).config == net.config
+
+
+def test_what_does_not_fit_in_memory_is_refused_in_one_sentence() -> None:
+    with pytest.raises(
+        sn.OptionError, match=r"^vgg: expected sizes .* got sizes that are too large\. Take smaller ones\.$"
+    ):
+        sn.vgg([8], head=sn.VGGHead(pool=10**5))
+
+
+@pytest.mark.parametrize("num_classes", [3, False, "10", None])
+def test_the_codes_of_1998_are_for_ten_classes(num_classes: object) -> None:
+    net = sn.lenet5(variant="1998")
+    with pytest.raises(sn.OptionError, match="expected num_classes of 10 or 0; got "):
+        net.reset_classifier(num_classes)  # type: ignore[arg-type]
+    assert net.num_classes == net.config["num_classes"] == 10
 
 
 def test_num_classes_default_follows_stem_and_head() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from ..weights import WeightsLike
 from .blocks import dropout_layer, local_response_norm
 from .layered import LayeredNet
-from .registry import Family, Recipe, register
+from .registry import Family, Recipe, or_default, register
 
 # Figure 2 of the 2012 paper, whose two towers are convolutions in two groups, and the one tower of 2014.
 WIDTHS = {"one-tower": (64, 192, 384, 256, 256), "2012": (96, 256, 384, 384, 256)}
@@ -78,8 +78,7 @@ def alexnet(
     torch.Size([2, 10])
     """
     published, cifar = variant == "2012", stem == "cifar"
-    features: list[nn.Module] = []
-    channels = in_channels
+    features, channels = list[nn.Module](), in_channels
     for i, (width, kernel_size, groups) in enumerate(zip(WIDTHS[variant], KERNELS, GROUPS[variant], strict=True)):
         stride, padding = (1, kernel_size // 2) if i else (4, 5 if cifar else 0 if published else 2)
         features += [nn.Conv2d(channels, width, kernel_size, stride, padding, groups=groups), nn.ReLU(inplace)]
@@ -89,10 +88,9 @@ def alexnet(
             features.append(nn.MaxPool2d(2 if cifar else 3, stride=2))
         channels = width
     pool, side = (1, 32) if cifar else (6, 227 if published else 224)
-    if num_classes is None:
-        num_classes = 10 if cifar else 1000
     if hidden is None:
         hidden = () if cifar else (4096, 4096)
     widths = (channels * pool**2, *hidden)
     top = [m for a, b in pairwise(widths) for m in (dropout_layer(dropout), nn.Linear(a, b), nn.ReLU(inplace))]
+    num_classes = or_default(num_classes, imagenet=not cifar)
     return AlexNet("alexnet", features, top, widths[-1], num_classes, in_channels, side, pool=pool)

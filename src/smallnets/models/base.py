@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import check_int
-from ..shapes.input_rule import InputRule, refuse_input, refuse_lone_input
+from ..inputs import check_input, check_map
+from ..shapes.input_rule import InputRule, last_side
 
 
 class Stage(NamedTuple):
@@ -21,23 +22,8 @@ class Stage(NamedTuple):
     stride: int
 
 
-def check_input(x: Tensor, rule: InputRule, training: bool) -> Tensor:
-    """Pass ``x`` on, or say in one sentence why the net cannot take it."""
-    if x.dim() != 4 or x.shape[1] != rule.channels or not x.is_floating_point():
-        refuse_input(tuple(x.shape), None if x.is_floating_point() else x.dtype, rule)
-    height, width = x.shape[2], x.shape[3]
-    if rule.side is None:
-        if height < rule.least or width < rule.least:
-            refuse_input(tuple(x.shape), None, rule)
-    elif height != rule.side or width != rule.side:
-        refuse_input(tuple(x.shape), None, rule)
-    minds = rule.lone_side and (training or rule.lone_mode == "eval")
-    if minds and x.shape[0] == 1 and height <= rule.lone_side and width <= rule.lone_side:
-        refuse_lone_input(tuple(x.shape), rule)
-    return x
-
-
 torch.fx.wrap("check_input")
+torch.fx.wrap("check_map")
 
 
 class Net(nn.Module):
@@ -67,6 +53,8 @@ class Net(nn.Module):
         self.input_size = (rule.channels, side, side)
         self.feature_info, self.num_features = tuple(stages), num_features
         self._rule, self._classifier = rule, last
+        self._first = next(self.named_parameters())[0].split(".")  # the path of the first weights
+        self._map_side = None if rule.side is None else last_side(rule.windows, rule.side)
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N classes
         return self.forward_head(self.forward_features(x))
@@ -77,7 +65,22 @@ class Net(nn.Module):
         Raises:
             ShapeError: Which net, which input, which layer gave out, the smallest side that works.
         """
-        return check_input(x, self._rule, self.training)
+        return check_input(x, self.first_weights(), self._rule, self.training)
+
+    def check_map(self, x: Tensor) -> Tensor:
+        """Pass a feature map on if the head can take it.
+
+        Raises:
+            ShapeError: Which net, which map, what shape it must have.
+        """
+        return check_map(x, self.first_weights(), self._rule, self.feature_info[-1].channels, self._map_side)
+
+    def first_weights(self) -> Tensor | None:
+        """The first layer's, for their dtype and device; None where another layer has taken its place."""
+        found: Any = self
+        for name in self._first:  # several times faster than next(self.parameters())
+            found = getattr(found, name, None)
+        return found
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last feature map: (N, C, H, W) -> (N, C', H', W')."""

@@ -64,5 +64,6 @@ class LayeredNet(Net):
         return self.features(self.check(x))
 
     def forward_head(self, x: Tensor) -> Tensor:  # N C' H' W' -> N classes
+        x = self.check_map(x)
         x = x if self.avgpool is None else self.avgpool(x)
         return self.classifier(x.flatten(1))

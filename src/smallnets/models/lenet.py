@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import OptionError, check_int, message
-from ..shapes.input_rule import InputRule
+from ..shapes.input_rule import InputRule, Window
 from ..weights import WeightsLike
 from .base import Net, Stage
 from .layered import LayeredNet
@@ -135,7 +135,8 @@ class LeNet1998(LeNet):
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
         stages = (Stage("s2", 6, 2), Stage("s4", 16, 4))
-        self.describe(InputRule("lenet5", in_channels, 32), 32, stages, num_features=84, last="output")
+        windows = (Window("c1", 5, 1), Window("s2", 2, 2), Window("c3", 5, 1), Window("s4", 2, 2))
+        self.describe(InputRule("lenet5", in_channels, 32, windows=windows), 32, stages, num_features=84, last="output")
         self.output = self.last_layer(num_classes)
 
     def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
@@ -143,12 +144,12 @@ class LeNet1998(LeNet):
         return self.squash(self.s4(self.squash(self.c3(x))))
 
     def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
-        x = self.squash(self.c5(x)).flatten(1)  # N 120
+        x = self.squash(self.c5(self.check_map(x))).flatten(1)  # N 120
         return self.output(self.squash(self.f6(x)))
 
     def last_layer(self, num_classes: int) -> nn.Module:
         """The fixed codes are those of the ten digits, so ``num_classes`` is 10 or 0."""
-        if num_classes not in (0, 10):
+        if isinstance(num_classes, bool) or num_classes not in (0, 10):
             advice = "Its output codes are those of the ten digits; for other classes take variant='modern'."
             raise OptionError(message("lenet5 of 1998", "num_classes of 10 or 0", repr(num_classes), advice))
         self.num_classes = num_classes

@@ -3,13 +3,13 @@
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-from ..errors import OptionError, check_options, message, nearest
+from ..errors import OptionError, check_keywords, check_options, check_text, message, nearest, sizes_that_fit
 from ..weights import Uninitialised, load_weights
 from .base import Net
 
@@ -88,6 +88,7 @@ def register(family: Family, parameters: int, macs: int) -> Callable[[Callable[P
 
         @functools.wraps(builder)
         def build_and_note(*args: P.args, **kwargs: P.kwargs) -> N:
+            check_keywords(name, signature, kwargs)
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:  # says which argument, but not whose
@@ -95,9 +96,9 @@ def register(family: Family, parameters: int, macs: int) -> Callable[[Callable[P
             bound.apply_defaults()
             weights = bound.arguments.pop("weights")
             check_options(name, signature, bound.arguments)
-            with nullcontext() if weights is None else Uninitialised():
+            with sizes_that_fit(name), nullcontext() if weights is None else Uninitialised():
                 net = make(*bound.args, **bound.kwargs)
-            options = json.loads(json.dumps(bound.arguments, default=vars))  # tuples as lists, dataclasses as dicts
+            options = json.loads(json.dumps(bound.arguments, default=plain))  # tuples as lists
             net.config = {"name": name, **options, "num_classes": net.num_classes}
             net.metadata = {}
             if weights is not None:
@@ -110,13 +111,18 @@ def register(family: Family, parameters: int, macs: int) -> Callable[[Callable[P
     return decorate
 
 
+def plain(option: Any) -> object:
+    """What JSON has for a value that it does not know: a list for a sequence, a dict for a dataclass."""
+    return list(option) if isinstance(option, Sequence) else vars(option)
+
+
 def depth_of(
     shared: Callable[Concatenate[str, T, P], N], plan: T, family: Family, parameters: int, macs: int, **defaults: object
 ) -> Callable[[Callable[[], None]], Callable[P, N]]:
     """Register one depth of a family: what is decorated is its name and docstring, ``shared`` builds all depths.
 
-    So the options, their types and their defaults are said once, in the signature of ``shared``, and every depth has
-    it without its first two parameters.
+    So the options, their types, defaults and meanings are said once, in the signature and the docstring of ``shared``.
+    Every depth has that signature without its first two parameters, and, before its own source, that docstring.
 
     Args:
         shared: Builds the net of a name and a plan.
@@ -135,10 +141,18 @@ def depth_of(
         def builder(*args: P.args, **kwargs: P.kwargs) -> N:
             return shared(described.__name__, plan, *args, **kwargs)
 
+        about, source, rest = inspect.cleandoc(described.__doc__ or "").partition("Source:")
+        _, _, options_and_errors = inspect.cleandoc(shared.__doc__ or "").partition("\n\n")
+        builder.__doc__ = f"{about}{options_and_errors}\n\n{source}{rest}"
         vars(builder)["__signature__"] = signature.replace(parameters=own)
         return register(family, parameters, macs)(builder)
 
     return decorate
+
+
+def or_default(num_classes: int | None, imagenet: bool) -> int:
+    """What None means for ``num_classes``: 1000 with an ImageNet stem or head, 10 with any other."""
+    return (1000 if imagenet else 10) if num_classes is None else num_classes
 
 
 def entry(name: str) -> Entry:
@@ -147,7 +161,7 @@ def entry(name: str) -> Entry:
     Raises:
         ValueError: When there is no such net; the nearest name is suggested.
     """
-    if name not in ENTRIES:
+    if not isinstance(name, str) or name not in ENTRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
         advice = nearest(name, ENTRIES) or f"The nets are: {', '.join(sorted(ENTRIES))}."
         raise OptionError(message("build", "the name of a net", repr(name), advice))
     return ENTRIES[name]
@@ -156,9 +170,13 @@ def entry(name: str) -> Entry:
 def list_models(pattern: str = "*") -> list[str]:
     """Names of the nets that match a shell pattern, in alphabetical order.
 
+    Raises:
+        ValueError: When the pattern is no text.
+
     >>> list_models("lenet*")
     ['lenet5']
     """
+    check_text("list_models", "pattern", pattern)
     return sorted(name for name in ENTRIES if fnmatchcase(name, pattern))
 
 
@@ -187,10 +205,4 @@ def build(name: str, **options: object) -> Net:
     >>> build("lenet5", num_classes=3).num_classes
     3
     """
-    builder = entry(name).builder
-    allowed = inspect.signature(builder).parameters
-    for option in options:
-        if option not in allowed:
-            advice = nearest(option, allowed) or f"Its options are: {', '.join(allowed)}."
-            raise OptionError(message(name, "an option that it has", repr(option), advice))
-    return builder(**options)
+    return entry(name).builder(**options)

@@ -215,7 +215,7 @@ class ResNet(Net):
         return x
 
     def forward_head(self, x: Tensor) -> Tensor:  # N C' H/32 W/32 -> N classes
-        return self.fc(self.avgpool(x).flatten(1))
+        return self.fc(self.avgpool(self.check_map(x)).flatten(1))
 
     def lone_group_side(self, stages: Sequence[Stage]) -> int:
         """The largest side at which a group norm with one channel a group sees a single pixel; 0 without such a norm.

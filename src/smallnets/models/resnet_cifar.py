@@ -13,7 +13,7 @@ RECIPE = Recipe(epochs=80, batch_size=128, optimizer="sgd", lr=0.1, weight_decay
 FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
-def cifar_resnet(
+def cifar_resnet(  # noqa: D417 (the first two are a depth's, not the user's)
     name: str,
     depth: int,
     num_classes: int = 10,
@@ -25,17 +25,7 @@ def cifar_resnet(
     inplace: bool = True,
     weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> ResNet:
-    """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps."""
-    blocks = (depth - 2) // 2
-    # Each untrained block about doubles its map in eval mode, where batch norm does not hold it: 600 overflow.
-    scale = blocks**-0.5 if residual and blocks > 100 else 1.0
-    style = Style(shortcut, residual=residual, branch_scale=scale, norm=norm, inplace=inplace)
-    return ResNet(name, BasicBlock, plan_stages(16, [blocks // 3] * 3), num_classes, in_channels, 32, "cifar", style)
-
-
-@depth_of(cifar_resnet, 20, FAMILY, 269_722, 40_551_040)
-def resnet20() -> None:
-    """ResNet-20 for CIFAR, three stages of 3 basic blocks: 269,722 parameters at 10 classes.
+    """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps.
 
     Args:
         num_classes: Length of the logits; 0 gives the pooled features.
@@ -54,6 +44,17 @@ def resnet20() -> None:
     Raises:
         ValueError: When an option is not one that can be built.
         ShapeError: When a picture of another shape comes in.
+    """
+    blocks = (depth - 2) // 2
+    # In eval mode an untrained batch norm holds nothing: each block adds to the map, and 600 of them overflow float32.
+    scale = blocks**-0.5 if residual and norm == "batch" and blocks > 100 else 1.0
+    style = Style(shortcut, residual=residual, branch_scale=scale, norm=norm, inplace=inplace)
+    return ResNet(name, BasicBlock, plan_stages(16, [blocks // 3] * 3), num_classes, in_channels, 32, "cifar", style)
+
+
+@depth_of(cifar_resnet, 20, FAMILY, 269_722, 40_551_040)
+def resnet20() -> None:
+    """ResNet-20 for CIFAR, three stages of 3 basic blocks: 269,722 parameters at 10 classes.
 
     Source:
         He et al. 2016, section 4.2 and table 6. The paper does not say where shortcut A pads: here half the
@@ -69,16 +70,6 @@ def resnet20() -> None:
 def resnet32() -> None:
     """ResNet-32 for CIFAR, three stages of 5 basic blocks: 464,154 parameters at 10 classes.
 
-    Args:
-        num_classes: This and all other options are as for ``resnet20``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
-
     Source:
         He et al. 2016, section 4.2 and table 6; as ``resnet20``.
 
@@ -90,16 +81,6 @@ def resnet32() -> None:
 @depth_of(cifar_resnet, 44, FAMILY, 658_586, 97_174_144)
 def resnet44() -> None:
     """ResNet-44 for CIFAR, three stages of 7 basic blocks: 658,586 parameters at 10 classes.
-
-    Args:
-        num_classes: This and all other options are as for ``resnet20``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
 
     Source:
         He et al. 2016, section 4.2 and table 6; as ``resnet20``.
@@ -113,16 +94,6 @@ def resnet44() -> None:
 def resnet56() -> None:
     """ResNet-56 for CIFAR, three stages of 9 basic blocks: 853,018 parameters at 10 classes.
 
-    Args:
-        num_classes: This and all other options are as for ``resnet20``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
-
     Source:
         He et al. 2016, section 4.2 and table 6; as ``resnet20``.
 
@@ -134,16 +105,6 @@ def resnet56() -> None:
 @depth_of(cifar_resnet, 110, FAMILY, 1_727_962, 252_887_680)
 def resnet110() -> None:
     """ResNet-110 for CIFAR, three stages of 18 basic blocks: 1,727,962 parameters at 10 classes.
-
-    Args:
-        num_classes: This and all other options are as for ``resnet20``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
 
     Source:
         He et al. 2016, section 4.2 and table 6; as ``resnet20``.
@@ -157,19 +118,12 @@ def resnet110() -> None:
 def resnet1202() -> None:
     """ResNet-1202 for CIFAR, three stages of 200 basic blocks: 19,421,274 parameters at 10 classes.
 
-    Args:
-        num_classes: This and all other options are as for ``resnet20``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
-
     Source:
-        He et al. 2016, section 4.2 and table 6; as ``resnet20``. Deviation: the scale of each block's last
-        norm starts at 1 / sqrt(600), as 600 untrained blocks overflow in eval mode otherwise.
+        He et al. 2016, section 4.2 and table 6; as ``resnet20``. Deviation, in this depth alone: the scale of
+        each block's last batch norm starts at 1 / sqrt(600), not at 1. In eval mode untrained batch norms, with their
+        running mean of 0 and variance of 1, hold nothing; each block adds to the map, and 600 of them overflow
+        float32, so that the fresh net says NaN. Training mode, plain twins and ``norm="group"`` do not need it and
+        loaded weights are what they are: for the paper's start set the ``bn2.weight`` of each block to 1.
 
     >>> import torch
     >>> with torch.device("meta"):

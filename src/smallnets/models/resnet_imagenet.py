@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..errors import OptionError, message
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Family, Recipe, depth_of
+from .registry import Family, Recipe, depth_of, or_default
 from .resnet import BasicBlock, BlockType, Bottleneck, ResNet, Shortcut, Stem, StrideIn, Style, plan_stages
 
 # Table 1 of the paper: the block, and how many of it in conv2_x to conv5_x.
@@ -21,7 +21,7 @@ LAYERS: dict[int, tuple[BlockType, tuple[int, ...]]] = {
 }
 
 
-def resnet(
+def resnet(  # noqa: D417 (the first two are a depth's, not the user's)
     name: str,
     layers: tuple[BlockType, tuple[int, ...]],
     num_classes: int | None = None,
@@ -40,30 +40,7 @@ def resnet(
     inplace: bool = True,
     weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> ResNet:
-    """The ResNet of a row of ``LAYERS``, its options checked; ``resnet18`` says what they mean."""
-    block, depths = layers
-    if num_classes is None:
-        num_classes = 1000 if stem == "imagenet" else 10
-    if block is BasicBlock and (groups, width_per_group) != (1, 64):
-        expected = "groups=1 and width_per_group=64, since its blocks have no bottleneck"
-        given = f"groups={groups} and width_per_group={width_per_group}"
-        raise OptionError(message(name, expected, given, "Take resnet50 or deeper."))
-    if not isinstance(dilate, Sequence) or len(dilate) != 3 or any(flag not in (True, False) for flag in dilate):  # pyright: ignore
-        advice = "One for each of layer2, layer3 and layer4."
-        raise OptionError(message(name, "dilate to be three booleans", repr(dilate), advice))
-    scale, side = 0.0 if zero_init_residual else 1.0, 224 if stem == "imagenet" else 32
-    style = Style(shortcut, stride_in, residual, shortcut_bias, scale, groups, width_per_group, norm, inplace)
-    return ResNet(name, block, plan_stages(64, depths), num_classes, in_channels, side, stem, style, dilate)
-
-
-# Section 3.4 of the paper, with a cosine in place of its steps.
-RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", lr=0.1, weight_decay=1e-4, schedule="cosine")
-FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 224, 224), smallest=1)
-
-
-@depth_of(resnet, LAYERS[18], FAMILY, 11_689_512, 1_814_073_344)
-def resnet18() -> None:
-    """ResNet-18, two basic blocks a stage: 11,689,512 parameters at 1000 classes.
+    """The ResNet of a row of ``LAYERS``, its options checked.
 
     Args:
         num_classes: Length of the logits, by default 1000 with the ImageNet stem and 10 with the CIFAR stem; 0 gives
@@ -77,7 +54,7 @@ def resnet18() -> None:
             paper's); a basic block has but one place for it.
         residual: False gives the plain twin, without shortcuts.
         shortcut_bias: A bias in the projections.
-        zero_init_residual: The last norm of each block starts at 0 (Goyal et al. 2017).
+        zero_init_residual: The last norm of each block starts at 0 (Goyal et al. 2017); not for plain twins.
         groups: Of the bottleneck's 3x3; with ``width_per_group``, (32, 4) is ResNeXt (Xie et al. 2017).
         width_per_group: Of the bottleneck's 3x3; 128 is the wide net (Zagoruyko & Komodakis 2016).
         dilate: For layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
@@ -92,6 +69,32 @@ def resnet18() -> None:
     Raises:
         ValueError: When an option is not one that can be built.
         ShapeError: When a picture of another shape comes in.
+    """
+    block, depths = layers
+    num_classes = or_default(num_classes, imagenet=stem == "imagenet")
+    if block is BasicBlock and (groups, width_per_group) != (1, 64):
+        expected = "groups=1 and width_per_group=64, since its blocks have no bottleneck"
+        given = f"groups={groups} and width_per_group={width_per_group}"
+        raise OptionError(message(name, expected, given, "Take resnet50 or deeper."))
+    if not isinstance(dilate, Sequence) or [isinstance(flag, int) and flag in (0, 1) for flag in dilate] != [True] * 3:  # pyright: ignore
+        advice = "One for each of layer2, layer3 and layer4."
+        raise OptionError(message(name, "dilate to be three booleans", repr(dilate), advice))
+    if zero_init_residual and not residual:
+        expected, advice = "residual=True where zero_init_residual is set", "A plain net of zero scales never learns."
+        raise OptionError(message(name, expected, "residual=False", advice))
+    scale, side = 0.0 if zero_init_residual else 1.0, 224 if stem == "imagenet" else 32
+    style = Style(shortcut, stride_in, residual, shortcut_bias, scale, groups, width_per_group, norm, inplace)
+    return ResNet(name, block, plan_stages(64, depths), num_classes, in_channels, side, stem, style, dilate)
+
+
+# Section 3.4 of the paper, with a cosine in place of its steps.
+RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", lr=0.1, weight_decay=1e-4, schedule="cosine")
+FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 224, 224), smallest=1)
+
+
+@depth_of(resnet, LAYERS[18], FAMILY, 11_689_512, 1_814_073_344)
+def resnet18() -> None:
+    """ResNet-18, two basic blocks a stage: 11,689,512 parameters at 1000 classes.
 
     Source:
         He et al. 2016, table 1, with shortcut B. No deviations; weights are drawn as in He et al. 2015, with fan-out.
@@ -106,16 +109,6 @@ def resnet18() -> None:
 def resnet34() -> None:
     """ResNet-34, 3, 4, 6 and 3 basic blocks: 21,797,672 parameters at 1000 classes.
 
-    Args:
-        num_classes: This and all other options are as for ``resnet18``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
-
     Source:
         He et al. 2016, table 1, with shortcut B. No deviations.
 
@@ -128,16 +121,6 @@ def resnet34() -> None:
 @depth_of(resnet, LAYERS[50], FAMILY, 25_557_032, 4_089_184_256)
 def resnet50() -> None:
     """ResNet-50, 3, 4, 6 and 3 bottlenecks: 25,557,032 parameters at 1000 classes.
-
-    Args:
-        num_classes: This and all other options are as for ``resnet18``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
 
     Source:
         He et al. 2016, table 1, with shortcut B. Deviation: the stride is in the 3x3, as in
@@ -154,16 +137,6 @@ def resnet50() -> None:
 def resnet101() -> None:
     """ResNet-101, 3, 4, 23 and 3 bottlenecks: 44,549,160 parameters at 1000 classes.
 
-    Args:
-        num_classes: This and all other options are as for ``resnet18``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
-
     Source:
         He et al. 2016, table 1, with shortcut B. Deviation: as ``resnet50``.
 
@@ -177,16 +150,6 @@ def resnet101() -> None:
 @depth_of(resnet, LAYERS[152], FAMILY, 60_192_808, 11_513_626_624)
 def resnet152() -> None:
     """ResNet-152, 3, 8, 36 and 3 bottlenecks: 60,192,808 parameters at 1000 classes.
-
-    Args:
-        num_classes: This and all other options are as for ``resnet18``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), any H and W.
-
-    Raises:
-        ValueError: When an option is not one that can be built.
-        ShapeError: When a picture of another shape comes in.
 
     Source:
         He et al. 2016, table 1, with shortcut B. Deviation: as ``resnet50``.

@@ -12,7 +12,7 @@ from torch import nn
 from ..weights import WeightsLike
 from .blocks import Conv2d, dropout_layer, local_response_norm
 from .layered import LayeredNet
-from .registry import Family, Recipe, depth_of
+from .registry import Family, Recipe, depth_of, or_default
 from .vgg_config import HEADS, LAYERS, HeadName, Layer, VGGConfig, VGGHead, read_head, read_layers
 
 
@@ -43,7 +43,7 @@ def make_features(layers: Sequence[Layer], batch_norm: bool, in_channels: int, i
     return features
 
 
-def make_vgg(
+def make_vgg(  # noqa: D417 (the first two are a depth's, not the user's)
     name: str,
     letters: Sequence[str],
     cfg: VGGConfig = "A",
@@ -55,36 +55,12 @@ def make_vgg(
     inplace: bool = True,
     weights: WeightsLike | None = None,  # loaded where the builder is registered
 ) -> VGG:
-    """The net behind every VGG builder, its options checked; ``vgg`` says what they mean."""
-    layers, plan = read_layers(name, cfg, letters), read_head(name, head)
-    imagenet = plan == HEADS["imagenet"]
-    # The paper's draw is for its own head; without the 4096s and their dropout it starts too small to learn.
-    linear = PaperLinear if imagenet else nn.Linear
-    features = make_features(layers, batch_norm, in_channels, inplace)
-    width = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1] * plan.pool**2
-    top: list[nn.Module] = [dropout_layer(plan.dropout)] if plan.batch_norm else []
-    for hidden in plan.hidden:
-        top += [linear(width, hidden), nn.BatchNorm1d(hidden)] if plan.batch_norm else [linear(width, hidden)]
-        top += [nn.ReLU(inplace), dropout_layer(plan.dropout)]
-        width = hidden
-    if num_classes is None:
-        num_classes = 1000 if imagenet else 10
-    side, advice = 224 if imagenet else 32, "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
-    return VGG(name, features, top, width, num_classes, in_channels, side, pool=plan.pool, linear=linear, advice=advice)
-
-
-# Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
-RECIPE = Recipe(epochs=74, batch_size=256, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="cosine")
-FAMILY = Family("Simonyan & Zisserman 2015", 2015, RECIPE, input_size=(3, 224, 224), smallest=32)
-
-
-@depth_of(make_vgg, tuple(LAYERS), FAMILY, 132_863_336, 7_609_090_048)
-def vgg() -> None:
-    """A VGG of any configuration.
+    """The net behind every VGG builder, its options checked.
 
     Args:
-        cfg: A letter of the paper's table 1, or a list of layers: ``64`` is a 3x3 convolution of that width, ``"M"`` a
-            2x2 max pool, ``"LRN"`` a local response normalisation, ``(1, 256)`` a 1x1 convolution.
+        cfg: A letter of the paper's table 1 that has this depth, or a list of layers: ``64`` is a 3x3 convolution of
+            that width, ``"M"`` a 2x2 max pool, ``"LRN"`` a local response normalisation, ``(1, 256)`` a 1x1
+            convolution.
         batch_norm: Batch norm behind every convolution; not in the paper.
         num_classes: Length of the logits, by default 1000 with the ImageNet head and 10 with any other; 0 gives the
             vector before the last linear layer.
@@ -100,6 +76,31 @@ def vgg() -> None:
     Raises:
         ValueError: When ``cfg``, ``head`` or another option is not one that can be built.
         ShapeError: When a picture of another shape comes in, or one too small.
+    """
+    layers, plan = read_layers(name, cfg, letters), read_head(name, head)
+    imagenet = plan == HEADS["imagenet"]
+    # The paper's draw is for its own head; without the 4096s and their dropout it starts too small to learn.
+    linear = PaperLinear if imagenet else nn.Linear
+    features = make_features(layers, batch_norm, in_channels, inplace)
+    width = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1] * plan.pool**2
+    top: list[nn.Module] = [dropout_layer(plan.dropout)] if plan.batch_norm else []
+    for hidden in plan.hidden:
+        top += [linear(width, hidden), nn.BatchNorm1d(hidden)] if plan.batch_norm else [linear(width, hidden)]
+        top += [nn.ReLU(inplace), dropout_layer(plan.dropout)]
+        width = hidden
+    num_classes = or_default(num_classes, imagenet)
+    side, advice = 224 if imagenet else 32, "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
+    return VGG(name, features, top, width, num_classes, in_channels, side, pool=plan.pool, linear=linear, advice=advice)
+
+
+# Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
+RECIPE = Recipe(epochs=74, batch_size=256, optimizer="sgd", lr=0.01, weight_decay=5e-4, schedule="cosine")
+FAMILY = Family("Simonyan & Zisserman 2015", 2015, RECIPE, input_size=(3, 224, 224), smallest=32)
+
+
+@depth_of(make_vgg, tuple(LAYERS), FAMILY, 132_863_336, 7_609_090_048)
+def vgg() -> None:
+    """A VGG of any configuration.
 
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2. The adaptive pool before the head is torchvision's; convolutions
@@ -115,17 +116,7 @@ def vgg() -> None:
 def vgg11() -> None:
     """VGG with 11 weight layers: configuration A, 132,863,336 parameters at 1000 classes.
 
-    Args:
-        cfg: "A" or "A-LRN" (local response normalisation behind the first convolution), or a list of layers.
-        batch_norm: Batch norm behind every convolution; not in the paper.
-        num_classes: This and all other options are as for ``vgg``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
-
-    Raises:
-        ValueError: When ``cfg``, ``head`` or another option is not one that can be built.
-        ShapeError: When a picture of another shape comes in, or one too small.
+    ``cfg`` is "A", or "A-LRN" with a local response normalisation behind the first convolution.
 
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2; as ``vgg``.
@@ -142,18 +133,6 @@ def vgg11() -> None:
 def vgg13() -> None:
     """VGG with 13 weight layers: configuration B, 133,047,848 parameters at 1000 classes.
 
-    Args:
-        cfg: "B", or a list of layers.
-        batch_norm: Batch norm behind every convolution; not in the paper.
-        num_classes: This and all other options are as for ``vgg``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
-
-    Raises:
-        ValueError: When ``cfg``, ``head`` or another option is not one that can be built.
-        ShapeError: When a picture of another shape comes in, or one too small.
-
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2; as ``vgg``.
 
@@ -169,17 +148,7 @@ def vgg13() -> None:
 def vgg16() -> None:
     """VGG with 16 weight layers: configuration D, 138,357,544 parameters at 1000 classes.
 
-    Args:
-        cfg: "D", or "C" (three 1x1 convolutions; 133,638,952 parameters), or a list of layers.
-        batch_norm: Batch norm behind every convolution; not in the paper.
-        num_classes: This and all other options are as for ``vgg``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
-
-    Raises:
-        ValueError: When ``cfg``, ``head`` or another option is not one that can be built.
-        ShapeError: When a picture of another shape comes in, or one too small.
+    ``cfg`` is "D", or "C" with three convolutions of 1x1: 133,638,952 parameters.
 
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2; as ``vgg``.
@@ -195,18 +164,6 @@ def vgg16() -> None:
 @depth_of(make_vgg, ("E",), FAMILY, 143_667_240, 19_632_062_464, cfg="E")
 def vgg19() -> None:
     """VGG with 19 weight layers: configuration E, 143,667,240 parameters at 1000 classes.
-
-    Args:
-        cfg: "E", or a list of layers.
-        batch_norm: Batch norm behind every convolution; not in the paper.
-        num_classes: This and all other options are as for ``vgg``.
-
-    Shape:
-        (N, in_channels, H, W) -> (N, num_classes), H and W at least 32 pixels.
-
-    Raises:
-        ValueError: When ``cfg``, ``head`` or another option is not one that can be built.
-        ShapeError: When a picture of another shape comes in, or one too small.
 
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2; as ``vgg``.

@@ -64,7 +64,7 @@ def read_layers(name: str, cfg: object, letters: Sequence[str]) -> tuple[Layer, 
             right = {"A": "vgg11", "A-LRN": "vgg11", "B": "vgg13", "C": "vgg16", "D": "vgg16", "E": "vgg19"}[cfg]
             expected, advice = expected.removesuffix(", or a list of layers"), f"Take {right}."
         raise OptionError(message(name, expected, repr(cfg), advice))
-    if not isinstance(cfg, Sequence):
+    if isinstance(cfg, bytes) or not isinstance(cfg, Sequence):
         raise OptionError(message(name, "cfg to be a letter or a list of layers", repr(cfg)))
     layers: tuple[Layer, ...] = tuple(read_layer(name, layer) for layer in cfg)
     if not any(isinstance(layer, int | tuple) for layer in layers):
@@ -74,7 +74,7 @@ def read_layers(name: str, cfg: object, letters: Sequence[str]) -> tuple[Layer, 
 
 def read_layer(name: str, layer: object) -> Layer:
     """One layer of a list, checked; JSON gives pairs back as lists."""
-    if layer == "M" or layer == "LRN":
+    if isinstance(layer, str) and layer in ("M", "LRN"):
         return "M" if layer == "M" else "LRN"
     if isinstance(layer, int) and not isinstance(layer, bool) and layer >= 1:
         return layer

@@ -86,11 +86,25 @@ def refuse_lone_input(shape: tuple[int, ...], rule: InputRule) -> NoReturn:
     raise ShapeError(message(rule.net, expected, f"a batch of one, {shape}", advice))
 
 
+def refuse_map(shape: tuple[int, ...], net: str, channels: int, side: int | None) -> NoReturn:
+    """Raise the error for a feature map that the head of a net cannot take."""
+    sides = "H, W" if side is None else f"{side}, {side}"
+    advice = "Give what forward_features returns."
+    raise ShapeError(message(net, f"a feature map of shape (N, {channels}, {sides})", shape, advice))
+
+
 def smallest_side(windows: tuple[Window, ...], output_size: int = 1) -> int:
     """The smallest input side, in pixels, that leaves ``output_size`` pixels behind the last window."""
     for window in reversed(windows):
         output_size = smallest_input_size(output_size, *window[1:])
     return output_size
+
+
+def last_side(windows: tuple[Window, ...], side: int) -> int:
+    """The side, in pixels, of the map behind the last window, of a picture that passes them all."""
+    for window in windows:
+        side = conv_output_size(side, *window[1:])
+    return side
 
 
 def largest_side(windows: tuple[Window, ...]) -> int:

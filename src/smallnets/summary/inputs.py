@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ..errors import ShapeError, message
+from ..errors import ShapeError, message, sizes_that_fit
 
 InputSize: TypeAlias = Sequence[int] | Sequence[Sequence[int] | Tensor] | Mapping[str, Sequence[int] | Tensor] | Tensor
 
@@ -53,7 +53,7 @@ def make_inputs(input_size: Any, batch_size: int, dtype: torch.dtype) -> tuple[l
             return torch.empty(size.shape, dtype=size.dtype, device="meta")
         return torch.empty((batch_size, *size), dtype=dtype, device="meta")
 
-    with torch.inference_mode(False):
+    with sizes_that_fit("summarize"), torch.inference_mode(False):
         if isinstance(input_size, Mapping):
             return [], {name: make(size) for name, size in input_size.items()}
         return [make(size) for size in sizes_of(input_size)], {}

@@ -8,11 +8,10 @@ import copy
 from torch import Tensor, nn
 
 from ..errors import OptionError, message
+from ..inputs import check_input
 from ..models.alexnet import AlexNet
-from ..models.base import check_input
 from ..models.vgg import VGG
-from ..shapes import conv_output_size
-from ..shapes.input_rule import smallest_side
+from ..shapes.input_rule import last_side, smallest_side
 
 
 class FullyConvolutional(nn.Module):
@@ -30,9 +29,7 @@ class FullyConvolutional(nn.Module):
         assert model.avgpool is not None
         pool = int(model.avgpool.output_size)  # type: ignore[arg-type]  # pyright: ignore
         natural = max(model.input_size[1], smallest_side(rule.windows, pool))  # where the pool enlarges nothing
-        side = natural
-        for window in rule.windows:
-            side = conv_output_size(side, *window[1:])
+        side = last_side(rule.windows, natural)
         if side % pool:
             got, advice = f"{side} to {pool}", f"Take a head whose pool divides {side}."
             raise OptionError(message("to_fully_convolutional", "a pool with equal windows", got, advice))
@@ -49,7 +46,8 @@ class FullyConvolutional(nn.Module):
         self.train(model.training)
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N classes H' W'
-        return self.classifier(self.pool(self.features(check_input(x, self._rule, self.training))))
+        x = check_input(x, next(self.parameters(), None), self._rule, self.training)
+        return self.classifier(self.pool(self.features(x)))
 
 
 def to_fully_convolutional(model: VGG | AlexNet) -> FullyConvolutional:
