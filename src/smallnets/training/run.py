@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import itertools
+import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from .reporter import Reporter, tensorboard_writer
 from .run_folder import RunFolder, describe
 from .samples import understand
 from .signals import Stop, deferred_signals
-from .step import all_finite, make_loss
+from .step import make_loss
 from .updates import Updates
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -117,7 +118,7 @@ class Run:
             return progress
         changed = {name for name in mine if stored.get(name) != mine[name]}
         progress.stopped = False
-        if changed & {"batch_size", "accumulate"} or found["data"]["count"] != self.train.count:
+        if changed & {"batch_size", "accumulate", "seed"} or found["data"]["count"] != self.train.count:
             # Steps are counted anew, and an epoch that was begun in other batches is begun again.
             steps = -(-len(self.feed) // self.options.accumulate)
             progress = Progress(
@@ -202,10 +203,10 @@ class Run:
         self._end_epoch(loss_sum, correct)
 
     def _asked_to_stop(self, stop: Stop, at_end: bool = False) -> bool:
-        """Whether any process was asked; with several, they agree every few steps and at the end of an epoch."""
+        """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU."""
         if self.group.world == 1:
             return stop.signal is not None
-        if self.progress.step % 10 and not at_end:
+        if self.device.type != "cpu" and self.progress.step % 10 and not at_end:
             return False
         return bool(self.group.sum(torch.tensor(int(stop.signal is not None), device=self.device)))
 
@@ -236,6 +237,8 @@ class Run:
                 size = max(256, options.batch_size)
                 found = measure(self.model, self.val, size, self.plan, group=self.group, loss=self.updates.val_loss)
                 row["val_loss"], row["val_accuracy"] = found.loss, found.accuracy
+                if not math.isfinite(found.loss):
+                    self._diverged(progress.step - 1, row["lr"], "a validation loss")
             row["seconds"] = progress.seconds + time.perf_counter() - started
             row["images_per_second"] = progress.seen / progress.seconds
             self.history.rows.append(row)
@@ -274,14 +277,14 @@ class Run:
         bad = self.updates.watch.look()
         if bad is not None:
             self._diverged(*bad)
-        if not all_finite(self.model):
-            self._diverged(self.progress.step - 1, self.updates.rate(self.progress.step - 1))
+        if not self.updates.finite():
+            self._diverged(self.progress.step - 1, self.updates.rate(self.progress.step - 1), "a net or an optimiser")
 
-    def _diverged(self, step: int, lr: float) -> None:
+    def _diverged(self, step: int, lr: float, what: str = "a loss") -> None:
         good = "there is no earlier checkpoint"
         if self.folder is not None and self.folder.last.exists():
             good = f"the last good file is {self.folder.last}"
-        where = f"a loss that is no number in epoch {self.progress.epoch + 1}, step {step + 1}, at lr {lr:.3g}"
+        where = f"{what} that is no number in epoch {self.progress.epoch + 1}, step {step + 1}, at lr {lr:.3g}"
         advice = f"Nothing was saved since; {good}. Take a lower lr, a warm-up or clip_norm."
         raise RunError(message("fit", "finite numbers", where, advice))
 

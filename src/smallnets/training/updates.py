@@ -13,7 +13,7 @@ from .feed import Batch
 from .options import FitOptions
 from .plan import Plan
 from .schedules import Schedule
-from .step import Average, Mixer, Watch, make_loss, make_optimizer
+from .step import Average, Mixer, Watch, all_finite, make_loss, make_optimizer
 
 
 class Updates:
@@ -27,6 +27,8 @@ class Updates:
         self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
         self.watch = Watch(plan.device)
+        # A buffer may hold infinity on purpose, as a mask does.
+        self.infinite = {name for name, tensor in model.state_dict().items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.parallel: nn.Module = model
@@ -87,6 +89,15 @@ class Updates:
     def rate(self, step: int) -> float:
         """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""
         return self.base_lrs[0] * self.schedule.factor(step)
+
+    def finite(self) -> bool:
+        """Whether all that a checkpoint holds are numbers: a finite loss can hide an optimiser's state that is not."""
+        state = [tensor for name, tensor in self.model.state_dict().items() if name not in self.infinite]
+        for found in self.optimizer.state.values():
+            state += [value for value in found.values() if isinstance(value, Tensor)]
+        if self.average is not None:
+            state += [tensor for name, tensor in self.average.tensors.items() if name not in self.infinite]
+        return all_finite(state)
 
     def _gradients_join(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """DDP exchanges gradients with the last batch of an update only."""
