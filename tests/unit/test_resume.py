@@ -1,7 +1,6 @@
 """Stopped at a random step and gone on, a run ends to the bit as if it had not been: every option in turn."""
 
 import random
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +78,13 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: ",".join(options) or "plain")
-@pytest.mark.parametrize("save_every", [1, None])
+@pytest.mark.parametrize(
+    ("options", "save_every"),
+    [
+        pytest.param(options, place % 2 or None, id=",".join(options) or "plain")
+        for place, options in enumerate(OPTIONS)
+    ],
+)
 def test_killed_at_a_random_step(
     digits: tuple[ImageSet, ImageSet], tmp_path: Path, options: dict[str, Any], save_every: int | None
 ) -> None:
@@ -129,6 +133,39 @@ def test_killed_at_a_random_step(
         torch.load(tmp_path / name / "best.ckpt", weights_only=True)["model"] for name in ("straight", "killed")
     )
     assert same(best, also)
+
+
+def test_other_parameters_to_train_are_refused(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"batch_size": 64, "run_dir": tmp_path, "progress": False, "device": "cpu"}
+    sn.fit(Net(), *digits, epochs=1, **settings)
+    frozen = Net()
+    frozen[0].requires_grad_(False)
+    with pytest.raises(
+        RunError, match=r"expected the 6 parameters that the run trains; got 4 in groups of \[4\]. Freeze"
+    ):
+        sn.fit(frozen, *digits, epochs=1, **settings)
+    assert len(sn.fit(frozen, *digits, epochs=2, **settings, resume="changed")) == 2
+
+
+def test_another_seed_on_purpose_begins_the_epoch_anew(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+    """In another order, the rest of the epoch would bring samples twice."""
+    settings: dict[str, Any] = {"epochs": 1, "batch_size": 32, "progress": False, "device": "cpu", "run_dir": tmp_path}
+    net, passes = Net(), 0
+
+    def kill(module: nn.Module, inputs: Any) -> None:
+        nonlocal passes
+        passes += module.training
+        if passes == 4:
+            raise Killed
+
+    handle = net.register_forward_pre_hook(kill)
+    with pytest.raises(Killed):
+        sn.fit(net, *digits, **settings, save_every=1)
+    handle.remove()
+    sizes: list[int] = []
+    net.register_forward_hook(lambda module, inputs, out: sizes.append(len(out)) if module.training else None)
+    sn.fit(net, *digits, **settings, seed=1, resume="changed")
+    assert sum(sizes) == len(digits[0])
 
 
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,13 +5,14 @@ import importlib.metadata
 import itertools
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data.augment import choose
+from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
 from .calibrate import choose_plan
 from .checks import check_run, facts, probe
@@ -24,6 +25,7 @@ from .plan import Plan, choose_device, deterministic_mode, fixed_plan
 from .reporter import Reporter, tensorboard_writer
 from .run_folder import RunFolder, describe
 from .samples import understand
+from .seeded import Seeded
 from .signals import Stop, deferred_signals
 from .step import make_loss
 from .updates import Updates
@@ -58,6 +60,8 @@ class Run:
         self.train = understand(train, "fit", size=size)
         self.val = None if val is None else understand(val, "fit", like=self.train.stats, size=size)
         check_run(model, self.train, self.val, options, self.group, train is val)
+        if not (self.train.is_loader or isinstance(self.train.data, ImageSet | ImageStream)):
+            self.train = replace(self.train, data=Seeded(self.train.data, options.seed))
         self.facts = {**facts(self.train), "validation": None if self.val is None else facts(self.val)["checksum"]}
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
@@ -114,11 +118,12 @@ class Run:
         """The progress of the run that goes on; with settings that were changed on purpose, what is left of it."""
         progress = Progress(**found["progress"])
         stored, mine = found["options"], self.options.to_json()
-        if not self.options.changes(stored):
-            return progress
-        changed = {name for name in mine if stored.get(name) != mine[name]}
-        progress.stopped = False
-        if changed & {"batch_size", "accumulate", "seed"} or found["data"]["count"] != self.train.count:
+        changed: set[str] = set()
+        if self.options.changes(stored):
+            changed = {name for name in mine if stored.get(name) != mine[name]}
+            progress.stopped = False
+        other_count = found["data"]["count"] != self.train.count or found["batches"] != len(self.feed)
+        if changed & {"batch_size", "accumulate", "seed"} or other_count:
             # Steps are counted anew, and an epoch that was begun in other batches is begun again.
             steps = -(-len(self.feed) // self.options.accumulate)
             progress = Progress(
@@ -182,6 +187,8 @@ class Run:
         correct = torch.tensor(begun[1], dtype=torch.int64, device=self.device)
         before, started = progress.seconds, time.perf_counter()
         self.reporter.start(progress.epoch, progress.seen)
+        if isinstance(self.train.data, Seeded):
+            self.train.data.epoch = progress.epoch
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch)) as batches:
             while group := list(itertools.islice(batches, options.accumulate)):
                 bad = self.updates.step(group, progress.step, loss_sum, correct)
@@ -302,7 +309,12 @@ class Run:
             return
         self._check_numbers()
         if self.group.leads:
-            state = {"progress": asdict(self.progress), "history": self.history.rows, **self.updates.state()}
+            state = {
+                "progress": asdict(self.progress),
+                "batches": len(self.feed),
+                "history": self.history.rows,
+                **self.updates.state(),
+            }
             self.folder.save({**self._record(), **state})
 
     def _finish(self) -> None:

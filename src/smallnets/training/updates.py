@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.stateless import key
+from ..errors import RunError, message
 from .distributed import Group
 from .feed import Batch
 from .options import FitOptions
@@ -121,10 +122,17 @@ class Updates:
 
     def restore(self, found: Mapping[str, Any]) -> None:
         self.model.load_state_dict(found["model"])
+        stored = found["optimizer"]["param_groups"]
         settings = [
             {k: v for k, v in group.items() if k not in ("params", "lr")} for group in self.optimizer.param_groups
         ]
-        if found["options"]["optimizer"] == self.options.to_json()["optimizer"]:  # another one starts afresh
+        sizes = [[len(group["params"]) for group in groups] for groups in (stored, self.optimizer.param_groups)]
+        if sizes[0] != sizes[1] and self.options.resume != "changed":
+            advice = "Freeze the same layers, or resume='changed' to go on with a fresh optimizer."
+            got = f"{sum(sizes[1])} in groups of {sizes[1]}"
+            raise RunError(message("fit", f"the {sum(sizes[0])} parameters that the run trains", got, advice))
+        same = found["options"]["optimizer"] == self.options.to_json()["optimizer"] and sizes[0] == sizes[1]
+        if same:  # another one starts afresh
             self.optimizer.load_state_dict(found["optimizer"])
         for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
             group.update(mine)  # the options of this call count, should they have been changed on purpose
