@@ -42,7 +42,7 @@ def steep(logits: Tensor, labels: Tensor) -> Tensor:
 def test_a_picture_that_holds_one(tmp_path: Path) -> None:
     images, labels = tensors()
     images[40, 0, 2, 2] = float("nan")
-    with pytest.raises(RunError, match="got a loss that is no number in epoch 1, step . at lr|in epoch 1, step"):
+    with pytest.raises(RunError, match=r"got a loss that is no number in epoch 1, step \d, at lr"):
         sn.fit(net(), (images, labels), epochs=2, run_dir=tmp_path, **QUIET)
     assert not list(tmp_path.glob("*.ckpt"))
 

@@ -109,10 +109,8 @@ def check_whole(path: Path) -> None:
     """
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         seal = archive.comment
-        if seal:
-            fine = seal == digest_of(file, path.stat().st_size - len(seal) - 2)
-        else:
-            fine = archive.testzip() is None
+        end = path.stat().st_size - len(seal) - 2
+        fine = seal == digest_of(file, end) if seal else archive.testzip() is None
     if not fine:
         advice = "It was damaged after it was written."
         raise RunError(message("smallnets", f"a whole checkpoint in {path}", "a wrong checksum", advice))

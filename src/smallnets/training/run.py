@@ -122,7 +122,9 @@ class Run:
         if self.options.changes(stored):
             changed = {name for name in mine if stored.get(name) != mine[name]}
             progress.stopped = False
-        other_count = found["data"]["count"] != self.train.count or found["batches"] != len(self.feed)
+        other_count = found["data"]["count"] != self.train.count or found.get("batches", len(self.feed)) != len(
+            self.feed
+        )
         if changed & {"batch_size", "accumulate", "seed"} or other_count:
             # Steps are counted anew, and an epoch that was begun in other batches is begun again.
             steps = -(-len(self.feed) // self.options.accumulate)
