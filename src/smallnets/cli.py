@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Generator
@@ -190,24 +191,27 @@ def evaluate(
     confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
 ) -> None:
     """Measure the best net of a run on a labelled split."""
-    from dataclasses import replace
-
     from .data import load
+    from .training.distributed import current_group
     from .training.evaluate import evaluate as measure
+    from .training.experiment import download_once
+    from .training.plan import choose_device
     from .training.report import open_run
 
     net, facts = open_run(run_dir)
+    group = current_group(choose_device(device))
     channels, height, width = facts["shape"]
-    pictures = load(
-        data, split, classes=facts["classes"], size=(height, width), root=root, download=download,
-        on_error=on_error, channels=channels,  # type: ignore[arg-type]
-    )  # fmt: skip
-    pictures = replace(pictures, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
+    # What the run knows of its data is taken from there: its training split need not be here.
+    known = {"size": (height, width), "channels": channels, "stats": (tuple(facts["mean"]), tuple(facts["std"]))}
+    loading = {"classes": facts["classes"], "root": root, "download": download, "on_error": on_error, **known}
+    pictures = load(data, split, **download_once(data, loading, group))
     sides = None if scales is None else numbers("--scales", scales)
     found = measure(
         net, pictures, tta=tta, scales=sides, batch_size=batch_size, precision=precision, device=device,  # type: ignore[arg-type]
         progress=True,
     )  # fmt: skip
+    if not group.leads:
+        return
     typer.echo(f"{found.n:,} pictures: accuracy {found.accuracy:.4f}, loss {found.loss:.4f}")
     if "plain_accuracy" in found.plan:
         typer.echo(f"without the views: accuracy {found.plan['plain_accuracy']:.4f}")
@@ -229,22 +233,29 @@ def predict(
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
     from .data.pictures import unlabelled
+    from .training.distributed import current_group
     from .training.evaluate import predict as ask
-    from .training.report import open_run
+    from .training.evaluate import predict_parts
+    from .training.plan import choose_device
+    from .training.predicting import sorted_by_id, write_rows
+    from .training.report import GRID, in_memory, open_run
 
     net, facts = open_run(run_dir)
+    if not current_group(choose_device(device)).leads:  # one process does it all
+        return
     names, shape = tuple(facts["classes"]), tuple(facts["shape"])
     pictures = unlabelled(images, classes=names, shape=shape, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
-    found = ask(net, pictures, batch_size=batch_size, precision=precision, device=device)  # type: ignore[arg-type]
+    pictures = sorted_by_id(pictures)
+    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)
     if csv is not None:
-        found.to_csv(csv)
-        typer.echo(f"{len(found):,} predictions in {csv}")
+        typer.echo(f"{write_rows(parts, csv):,} predictions in {csv}")
     else:
-        sure = found.probabilities.max(dim=1).values
-        for name, label, share in zip(found.ids, found.labels, sure, strict=True):
-            typer.echo(f"{name}\t{names[label]}\t{share:.4f}")
+        for part in parts:
+            for name, label, shares in zip(part.ids, part.labels, part.probabilities, strict=True):
+                typer.echo(f"{name}\t{names[label]}\t{shares.max():.4f}")
     if grid is not None:
-        found.grid(pictures.images, grid)
+        shown = in_memory(pictures[:GRID])
+        ask(net, shown, batch_size=batch_size, precision=precision, device=device).grid(shown.images, grid)  # type: ignore[arg-type]
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
@@ -297,11 +308,22 @@ def plain_warnings() -> Generator[None, None, None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        print(f"warning: {message}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the first says it
+            print(f"warning: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
         yield
+
+
+def tell(text: str) -> None:
+    """One line on stderr; of several processes only the first does, for the others end of the same."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from .training.distributed import first_to_tell
+
+        if not first_to_tell():
+            return
+    print(f"smallnets: {text}", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -319,8 +341,8 @@ def main(arguments: list[str] | None = None) -> None:
         usage = getattr(error, "format_message", None)
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
-        print(f"smallnets: {usage() if usage else error}", file=sys.stderr)
+        tell(usage() if usage else str(error))
         code = 2
     if code == 130:  # Typer's code for Ctrl-C, too
-        print("smallnets: interrupted; run the same command again to go on", file=sys.stderr)
+        tell("interrupted; run the same command again to go on")
     sys.exit(code)

@@ -24,7 +24,7 @@ from .options import FitOptions
 from .plan import Plan, choose_device, deterministic_mode, fixed_plan
 from .reporter import Reporter, tensorboard_writer
 from .run_folder import RunFolder, describe
-from .samples import understand
+from .samples import understand, workers_errors_plain
 from .seeded import Seeded
 from .signals import Stop, deferred_signals
 from .step import make_loss
@@ -80,6 +80,7 @@ class Run:
             stack.callback(self.updates.release)
             stack.enter_context(deterministic_mode(options.deterministic))
             stack.enter_context(self.group.one_message())
+            stack.enter_context(workers_errors_plain())
             stop = stack.enter_context(deferred_signals())
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.reporter):
@@ -95,7 +96,8 @@ class Run:
             self.folder.sweep()
         self.model.to(self.device)
         self.feed = self._feed()
-        probe(self.model, self.feed, self.plan)
+        with workers_errors_plain():
+            probe(self.model, self.feed, self.plan)
         self._choose_plan()
         if self.plan.channels_last:
             self.model.to(memory_format=torch.channels_last)
