@@ -1,6 +1,8 @@
 """Stopped at a random step and gone on, a run ends to the bit as if it had not been: every option in turn."""
 
 import random
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,42 @@ def test_another_seed_on_purpose_begins_the_epoch_anew(digits: tuple[ImageSet, I
     net.register_forward_hook(lambda module, inputs, out: sizes.append(len(out)) if module.training else None)
     sn.fit(net, *digits, **settings, seed=1, resume="changed")
     assert sum(sizes) == len(digits[0])
+
+
+def test_tensorboard_has_every_epoch_also_of_a_run_that_ends_early(
+    digits: tuple[ImageSet, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            calls.append(folder)
+
+        def add_scalar(self, name: str, value: float, epoch: int) -> None:
+            if name == "val_loss":
+                calls.append((epoch, value))
+
+        def flush(self) -> None:
+            calls.append("flush")
+
+        def close(self) -> None:
+            calls.append("close")
+
+    stand_in = types.ModuleType("torch.utils.tensorboard.writer")
+    stand_in.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.ModuleType("torch.utils.tensorboard"))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", stand_in)
+    rows: list[dict[str, Any]] = []
+
+    def stop(row: dict[str, Any]) -> None:
+        rows.append(row)
+        if row["epoch"] == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        sn.fit(Net(), *digits, run_dir=tmp_path, tensorboard=True, callbacks=[stop], progress=False, device="cpu")
+    seen = [(row["epoch"], row["val_loss"]) for row in rows]
+    assert calls == [str(tmp_path / "tensorboard"), seen[0], "flush", seen[1], "flush", "close"]
 
 
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -78,6 +78,8 @@ class Run:
         self._prepare()
         with contextlib.ExitStack() as stack:
             stack.callback(self.updates.release)
+            if self.board is not None:
+                stack.callback(self.board.close)
             stack.enter_context(deterministic_mode(options.deterministic))
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
@@ -265,6 +267,7 @@ class Run:
             for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
                 if row[column] is not None:
                     self.board.add_scalar(column, row[column], row["epoch"])
+            self.board.flush()  # a run that is killed and goes on writes no epoch twice
         answers = [callback(dict(row)) for callback in options.callbacks]
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()
@@ -325,8 +328,6 @@ class Run:
         """Averaged or best weights into the model; gradients gone; curves drawn."""
         if self.updates.average is not None:
             self.updates.average.swap(self.model)
-        if self.board is not None:
-            self.board.close()
         self.group.wait()
         if self.options.restore_best:
             best = self.folder.best() if self.folder is not None else None
