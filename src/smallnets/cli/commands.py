@@ -1,17 +1,12 @@
-"""The command line: list, show, fit, evaluate, predict. Errors are one line on stderr and exit code 2."""
+"""The commands: what each is given, and whom it asks. Torch is imported where it is needed, so that help is quick."""
 
-import ast
-import contextlib
-import os
-import sys
-import warnings
-from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import typer
 
-from .errors import OptionError, ShapeError, SmallnetsError, message
+from ..errors import OptionError, ShapeError, message
+from .parsing import Data, Device, Download, Net, OnError, Precision, Root, Run, Set, numbers, parse_settings
 
 app = typer.Typer(
     add_completion=False,
@@ -21,27 +16,6 @@ app = typer.Typer(
     help="The classic convolutional nets: look at them, train them, use them.\n\n"
     "Start with: smallnets fit lenet5 --data digits --run-dir runs/digits",
 )
-
-Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
-Run = Annotated[Path, typer.Argument(help="The folder that `fit --run-dir` wrote.", metavar="RUN_DIR")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="An option of the net's builder, e.g. stem=cifar; may be repeated."
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        help="digits, mnist, fashion-mnist, cifar10, cifar100, or an image folder SPLIT/CLASS/IMAGE or a zip of one.",
-    ),
-]
-Root = Annotated[Path | None, typer.Option(help="Folder of torchvision's files for the named sets.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a named set that is not there.")]
-OnError = Annotated[str, typer.Option(help="A broken picture: raise an error, or skip it with a warning.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 
 
 @app.callback()
@@ -54,7 +28,7 @@ def options(
 @app.command("list")
 def list_command(pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*") -> None:
     """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
-    from .models.registry import ENTRIES, list_models
+    from ..models.registry import ENTRIES, list_models
 
     names = list_models(pattern)
     if not names:
@@ -84,8 +58,8 @@ def show(
     """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
     import torch
 
-    from .models.registry import build
-    from .summary import summarize
+    from ..models.registry import build
+    from ..summary import summarize
 
     with torch.device("meta"):
         model = build(net, **parse_settings(set_))
@@ -150,7 +124,7 @@ def fit(
     entry in the registry: what trains it well.
     """
     given = dict(locals())
-    from .training.experiment import Experiment
+    from ..training.experiment import Experiment
 
     ours = {"net", "data", "set_", "val", "test", "classes", "size", "root", "download", "on_error", "last", "run_dir"}
     settings = {name: value for name, value in given.items() if name not in ours and value is not None}
@@ -191,12 +165,12 @@ def evaluate(
     confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
 ) -> None:
     """Measure the best net of a run on a labelled split."""
-    from .data import load
-    from .training.distributed import current_group
-    from .training.evaluate import evaluate as measure
-    from .training.experiment import download_once
-    from .training.plan import choose_device
-    from .training.report import open_run
+    from ..data import load
+    from ..training.distributed import current_group
+    from ..training.evaluate import evaluate as measure
+    from ..training.experiment import download_once
+    from ..training.plan import choose_device
+    from ..training.report import open_run
 
     net, facts = open_run(run_dir)
     group = current_group(choose_device(device))
@@ -232,13 +206,13 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
-    from .data.pictures import unlabelled
-    from .training.distributed import current_group
-    from .training.evaluate import predict as ask
-    from .training.evaluate import predict_parts
-    from .training.plan import choose_device
-    from .training.predicting import sorted_by_id, write_rows
-    from .training.report import GRID, in_memory, open_run
+    from ..data.pictures import unlabelled
+    from ..training.distributed import current_group
+    from ..training.evaluate import predict as ask
+    from ..training.evaluate import predict_parts
+    from ..training.plan import choose_device
+    from ..training.predicting import sorted_by_id, write_rows
+    from ..training.report import GRID, in_memory, open_run
 
     net, facts = open_run(run_dir)
     if not current_group(choose_device(device)).leads:  # one process does it all
@@ -256,93 +230,3 @@ def predict(
     if grid is not None:
         shown = in_memory(pictures[:GRID])
         ask(net, shown, batch_size=batch_size, precision=precision, device=device).grid(shown.images, grid)  # type: ignore[arg-type]
-
-
-def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
-    """``["stem=cifar", "num_classes=3"]`` as keywords: Python values where they are, else text.
-
-    >>> parse_settings(["stem=cifar", "num_classes=3", "batch_norm=true"])
-    {'stem': 'cifar', 'num_classes': 3, 'batch_norm': True}
-    """
-    found: dict[str, Any] = {}
-    for text in pairs or []:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
-        spoken = {"true": True, "false": False, "none": None}
-        if value.lower() in spoken:
-            found[key.strip()] = spoken[value.lower()]
-            continue
-        try:
-            found[key.strip()] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key.strip()] = value
-    return found
-
-
-def numbers(option: str, text: str, count: int | None = None) -> tuple[int, ...]:
-    """``"3,32,32"`` as whole numbers.
-
-    Raises:
-        OptionError: When they are not, or not as many.
-    """
-    try:
-        found = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or (count is not None and len(found) != count):
-        wanted = "C,H,W" if count == 3 else "one or two whole numbers"
-        raise OptionError(message(option, wanted, repr(text)))
-    return found
-
-
-@contextlib.contextmanager
-def plain_warnings() -> Generator[None, None, None]:
-    """Our warnings as one line on stderr, without file and line number."""
-
-    def show_warning(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if os.environ.get("RANK", "0") == "0":  # of several processes, the first says it
-            print(f"warning: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show_warning
-        yield
-
-
-def tell(text: str) -> None:
-    """One line on stderr; of several processes only the first does, for the others end of the same."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from .training.distributed import first_to_tell
-
-        if not first_to_tell():
-            return
-    print(f"smallnets: {text}", file=sys.stderr)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends the process with its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]  # wherever it stands
-    try:
-        with plain_warnings():
-            code = app(given, standalone_mode=False)
-    except KeyboardInterrupt:
-        code = 130
-    except Exception as error:
-        # Typer's own errors of usage have a one-line form; ours are written as one.
-        usage = getattr(error, "format_message", None)
-        if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
-            raise
-        tell(usage() if usage else str(error))
-        code = 2
-    if code == 130:  # Typer's code for Ctrl-C, too
-        tell("interrupted; run the same command again to go on")
-    sys.exit(code)
