@@ -5,7 +5,7 @@ import importlib.metadata
 import itertools
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from .feed import Feed, plan_batches
 from .history import History, score
 from .options import FitOptions
 from .plan import Plan, choose_device, deterministic_mode, fixed_plan
+from .progress import Progress, where_it_was
 from .reporter import Reporter, tensorboard_writer
 from .run_folder import RunFolder, describe
 from .samples import understand, workers_errors_plain
@@ -31,22 +32,6 @@ from .step import make_loss
 from .updates import Updates
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-
-
-@dataclass
-class Progress:
-    """Where a run is. With the weights and the optimiser's state, this is all that going on needs."""
-
-    epoch: int = 0  # epochs that are complete
-    batch: int = 0  # batches of the current epoch that are done
-    step: int = 0  # optimiser steps so far
-    loss_sum: float = 0.0  # of this epoch so far, over all processes
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    best: float | None = None  # the monitored score, small is good
-    best_epoch: int = 0
-    stopped: bool = False  # by patience or a callback
 
 
 class Run:
@@ -110,34 +95,13 @@ class Run:
         if self.found is not None:
             self.updates.restore(self.found)
             self.history.rows = self.found["history"]
-            self.progress = progress = self._where_it_was(self.found)
+            self.progress = progress = where_it_was(self.found, self.options, self.train.count, len(self.feed))
             where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
             if progress.epoch < self.options.epochs and not progress.stopped:
                 self.reporter.say(f"fit: going on from {where} of the run in {self.options.run_dir}")
         if self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
-
-    def _where_it_was(self, found: dict[str, Any]) -> Progress:
-        """The progress of the run that goes on; with settings that were changed on purpose, what is left of it."""
-        progress = Progress(**found["progress"])
-        stored, mine = found["options"], self.options.to_json()
-        changed: set[str] = set()
-        if self.options.changes(stored):
-            changed = {name for name in mine if stored.get(name) != mine[name]}
-            progress.stopped = False
-        other_count = found["data"]["count"] != self.train.count or found.get("batches", len(self.feed)) != len(
-            self.feed
-        )
-        if changed & {"batch_size", "accumulate", "seed"} or other_count:
-            # Steps are counted anew, and an epoch that was begun in other batches is begun again.
-            steps = -(-len(self.feed) // self.options.accumulate)
-            progress = Progress(
-                progress.epoch, step=progress.epoch * steps, best=progress.best, best_epoch=progress.best_epoch
-            )
-        if "monitor" in changed:
-            progress.best, progress.best_epoch = None, progress.epoch
-        return progress
 
     def _choose_plan(self) -> None:
         """The plan of the run that goes on; else, where it is open, what the leader measures."""
