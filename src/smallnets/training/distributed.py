@@ -43,6 +43,10 @@ class Group:
         try:
             yield
         except RuntimeError as error:
+            if self.world > 1 and "finished reduction" in str(error):
+                advice = "Freeze the others: requires_grad_(False)."
+                wanted = "every parameter to have a part in the loss, under torchrun"
+                raise RunError(message("fit", wanted, "some that have none", advice)) from error
             lost = ("connection", "gloo", "nccl", "peer", "rendezvous", "timed out")
             if self.world > 1 and not isinstance(error, RunError) and any(word in str(error).lower() for word in lost):
                 got = f"lost the connection to one ({str(error).splitlines()[0][:120]})"
