@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,22 +63,29 @@ def final_state(run_dir: Path) -> dict[str, object]:
     return {part: state[part] for part in COMPARED}
 
 
-def same(one: object, other: object) -> bool:
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+def differences(one: object, other: object, where: str = "") -> list[str]:
+    """Where two states differ, bit for bit: the paths of the entries; empty when they are the same."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return [] if one.dtype == other.dtype and torch.equal(one, other) else [where]
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        if one.keys() != other.keys():
+            return [where]
+        return [path for key in one for path in differences(one[key], other[key], f"{where}/{key}")]
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
+        if len(one) != len(other):
+            return [where]
+        return [
+            path for i, pair in enumerate(zip(one, other, strict=True)) for path in differences(*pair, f"{where}/{i}")
+        ]
+    return [] if one == other else [where]
 
 
-def campaign(folder: Path, kills: int, seed: int = 0) -> dict[str, int]:
+def campaign(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
     """As many runs as it takes to kill so often; each must end like the one that was left alone."""
     assert start(folder / "straight").wait() == 0
     expected = final_state(folder / "straight")
     dice = random.Random(seed)
-    found = {"kills": 0, "during_a_save": 0, "runs": 0, "identical": 0}
+    found: dict[str, Any] = {"kills": 0, "during_a_save": 0, "runs": 0, "identical": 0, "differences": {}}
     while found["kills"] < kills:
         run_dir = folder / f"killed-{found['runs']}"
         while found["kills"] < kills and (doing := kill_at_random(run_dir, dice)) is not None:
@@ -85,7 +93,11 @@ def campaign(folder: Path, kills: int, seed: int = 0) -> dict[str, int]:
             found["during_a_save"] += doing == "saving"
         assert start(run_dir).wait() == 0  # to its end; a run that is complete only says so
         found["runs"] += 1
-        found["identical"] += same(expected, final_state(run_dir)) and not list(run_dir.glob(".*.part"))
+        wrong = differences(expected, final_state(run_dir)) + [str(path) for path in run_dir.glob(".*.part")]
+        found["identical"] += not wrong
+        if wrong:
+            found["differences"][run_dir.name] = wrong
+        print(f"{found['kills']} kills, {found['identical']} of {found['runs']} runs identical", *wrong[:9], flush=True)
     return found
 
 

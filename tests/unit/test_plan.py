@@ -71,6 +71,18 @@ def test_compiling_must_be_earned_back(monkeypatch: pytest.MonkeyPatch, steps: i
     assert ("fp32, compiled" in asked) == (steps > calibrate.COMPILE_AFTER)
 
 
+def test_a_slow_net_is_measured_on_a_part_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(calibrate, "one_step", lambda *a: (seen.append(len(a[1])), (4.0, 2.3))[1])
+    batch = torch.randn(256, 1, 32, 32), torch.arange(256) % 10
+    choose_plan(sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
+    assert seen[0] == 256 and set(seen[1:]) == {64}  # a quarter of what takes four seconds
+    seen.clear()
+    few = (batch[0][:40], batch[1][:40])
+    choose_plan(sn.lenet5(), *few, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
+    assert set(seen[1:]) == {calibrate.FEW}
+
+
 def test_measuring_for_real_leaves_the_net_alone() -> None:
     torch.manual_seed(0)
     net = sn.convnet3(in_channels=1)

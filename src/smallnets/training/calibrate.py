@@ -1,4 +1,4 @@
-"""Choosing how to run by timing it: precision, memory layout, compiled or not, on the run's own first batches."""
+"""Choosing how to run by timing it: precision, layout, weight gradients, compiled or not, on the run's first batch."""
 
 import copy
 import itertools
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from .options import FitOptions
 from .plan import Plan
+from .unfolded import layers_that_gain, use_unfolded
 
 STEPS = 3  # timed steps a candidate, after one to warm up
 WORTH_IT = 200  # steps of a run under which measuring costs more than it gains
 COMPILE_AFTER = 300.0  # seconds of training left from which compiling is tried: it takes up to a minute
+FEW = 32  # pictures that a part of a batch has at least: fewer are not run as a batch is
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
 
@@ -52,24 +54,40 @@ def choose_plan(
     if steps < WORTH_IT:
         return candidates[0], f"{candidates[0].words()} (too short a run to measure)"
     started = time.perf_counter()
+    part = about_a_second(model, images, labels, loss, candidates[0])
+    some, their = images[:part], labels[:part]
+    total = steps * len(images) / part  # steps of such a part
     timings: list[Timing] = []
     for plan in candidates:
         if not timings:
-            timings.append(measure_plan(model, images, labels, loss, plan, float("inf")))  # its errors are the user's
+            timings.append(measure_plan(model, some, their, loss, plan, float("inf")))  # its errors are the user's
             continue
-        found = time_plan(model, images, labels, loss, plan, min(timing.seconds for timing in timings))
+        found = time_plan(model, some, their, loss, plan, min(timing.seconds for timing in timings))
         if found is not None and agrees(found, timings):
             timings.append(found)
     best = min(timings, key=lambda timing: timing.seconds)
-    if options.compile == "auto" and best.seconds * steps > COMPILE_AFTER:
-        compiled = time_plan(model, images, labels, loss, replace(best.plan, compile=True), float("inf"))
+    if options.compile is not True and (rewritten := unfold_where_it_gains(model, images, best.plan)).unfolded:
+        found = time_plan(model, some, their, loss, rewritten, best.seconds)
+        if found is not None and agrees(found, timings):
+            timings.append(found)
+            best = min(best, found, key=lambda timing: timing.seconds)
+    if options.compile == "auto" and best.seconds * total > COMPILE_AFTER:
+        plan = replace(best.plan, compile=True, unfolded=())
+        compiled = time_plan(model, some, their, loss, plan, float("inf"))
         if compiled is not None and agrees(compiled, timings):
             timings.append(compiled)
-            best = min(best, compiled, key=lambda timing: timing.seconds * steps + timing.ready)
+            best = min(best, compiled, key=lambda timing: timing.seconds * total + timing.ready)
     spent = time.perf_counter() - started
     gain = timings[0].seconds / best.seconds
     note = f"{gain:.2f} x {timings[0].plan.words()}; {len(timings)} ways timed in {spent:.1f} s"
     return best.plan, f"{best.plan.words()} ({note})"
+
+
+def about_a_second(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> int:
+    """How many pictures of the batch to measure with: all, or as many as a plain step takes a second for."""
+    plain = replace(plan, compile=False)
+    seconds, _ = one_step(arranged(model, plain), plain.arrange(images), labels, loss, plain)
+    return len(images) if seconds <= 1 else min(len(images), max(FEW, int(len(images) / seconds)))
 
 
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
@@ -78,6 +96,14 @@ def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
     layouts = [False, True] if options.channels_last == "auto" else [options.channels_last]
     for precision, layout in itertools.product(precisions, layouts):
         yield Plan(base.device, precision, layout, options.compile is True)
+
+
+def unfold_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> Plan:
+    """The plan with those weight gradients unfolded that are faster so."""
+    if plan.device.type != "cpu":
+        return plan
+    trial = arranged(model, plan)
+    return replace(plan, unfolded=layers_that_gain(trial, plan.arrange(images), plan.autocast))
 
 
 def agrees(found: Timing, timings: list[Timing]) -> bool:
@@ -97,15 +123,10 @@ def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan
 
 def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing:
     """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless."""
-    trial = copy.deepcopy(model)
-    trial.train()
-    for module in trial.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
-            module.eval()  # its masks differ by layout, and so would the losses
-    layout = torch.channels_last if plan.channels_last else torch.contiguous_format
-    trial.to(memory_format=layout)
+    trial = arranged(model, plan)
+    use_unfolded(trial, plan.unfolded)
     net: Any = torch.compile(trial) if plan.compile else trial
-    batch = images.contiguous(memory_format=layout)
+    batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
     if first > HOPELESS * best and not plan.compile:
         again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
@@ -113,6 +134,15 @@ def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, p
             return Timing(plan, float("inf"), value, 0.0)
     seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
     return Timing(plan, seconds, value, max(0.0, first - seconds))
+
+
+def arranged(model: nn.Module, plan: Plan) -> nn.Module:
+    """A copy in the plan's layout, in train mode but for dropout, whose masks, and so the losses, differ by layout."""
+    trial = copy.deepcopy(model).train()
+    for module in trial.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
+            module.eval()
+    return trial.to(memory_format=torch.channels_last if plan.channels_last else torch.contiguous_format)
 
 
 def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:

@@ -72,18 +72,25 @@ class Feed:
         return len(self.samples.data) if self.samples.is_loader else len(self.batches)
 
     def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
-        """The batches of an epoch from number ``first`` on, one prepared ahead."""
+        """The batches of an epoch from number ``first`` on, prepared ahead where that gains anything.
+
+        On a CPU the net has every core, and a thread beside it took more from it than the few milliseconds a batch that
+        it saved (18 % of ResNet-20's speed on two cores). On a GPU the copy of the next batch runs beside the net;
+        pictures that live on the GPU need none: their work is queued.
+        """
         if self.samples.is_loader:
             return self._from_loader(epoch, first)
         shuffled = order(self.seed, epoch, self.samples.count)
         mine = [self._deal(shuffled[start:stop]) for start, stop in self.batches[first:]]
         sizes = [stop - start for start, stop in self.batches[first:]]
         if isinstance(self.samples.data, ImageSet):
-            prepared = self._in_memory(self.samples.data, epoch, mine, sizes)
+            images = self._resident(self.samples.data)
+            prepared = self._in_memory(self.samples.data, images, epoch, mine, sizes)
+            source = images.device
         else:
             prepared = self._from_workers(epoch, mine, sizes)
-        resident = isinstance(self.samples.data, ImageSet) and self.device.type == "cuda"
-        return prepared if resident else ahead(prepared)
+            source = torch.device("cpu")
+        return prepared if source.type == self.device.type else ahead(prepared)
 
     def _deal(self, index: Tensor) -> Tensor:
         """This process's samples of a global batch; a stand-in where there is none."""
@@ -94,9 +101,8 @@ class Feed:
         return 1.0 if self.share.rank < size else 0.0
 
     def _in_memory(
-        self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]
+        self, data: ImageSet, images: Tensor, epoch: int, mine: list[Tensor], sizes: list[int]
     ) -> Generator[Batch, None, None]:
-        images = self._resident(data)
         for index, size in zip(mine, sizes, strict=True):
             rows = index.to(images.device, non_blocking=True)
             batch = images[rows].to(self.device, non_blocking=True)

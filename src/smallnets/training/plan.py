@@ -21,6 +21,7 @@ class Plan:
     precision: str = "fp32"
     channels_last: bool = False
     compile: bool = False
+    unfolded: tuple[str, ...] = ()  # convolutions whose weight gradient is a matrix product over unfolded maps
 
     def autocast(self) -> torch.autocast:
         """bf16 where the plan says so; fp32 also inside a caller's own autocast."""
@@ -40,6 +41,8 @@ class Plan:
         """
         parts = [self.device.type, self.precision]
         parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile
+        if self.unfolded:
+            parts.append(f"{len(self.unfolded)} weight gradients unfolded")
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -48,6 +51,7 @@ class Plan:
             "precision": self.precision,
             "channels_last": self.channels_last,
             "compile": self.compile,
+            "unfolded": list(self.unfolded),
         }
 
 

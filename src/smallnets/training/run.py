@@ -114,6 +114,7 @@ class Run:
                 stored["precision"] if options.precision == "auto" else fixed.precision,
                 stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
                 stored["compile"] if options.compile == "auto" else fixed.compile,
+                tuple(stored.get("unfolded", ())),
             )
         elif not options.deterministic and "auto" in (options.precision, options.channels_last, options.compile):
             said = ""

@@ -15,6 +15,7 @@ from .options import FitOptions
 from .plan import Plan
 from .schedules import Schedule
 from .step import Average, Mixer, Watch, all_finite, make_loss, make_optimizer
+from .unfolded import use_library, use_unfolded
 
 
 class Updates:
@@ -36,13 +37,14 @@ class Updates:
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
 
     def parallelise(self) -> None:
-        """Compile and distribute, as the plan and the group say; after the weights are in place."""
+        """Compile, distribute and rewrite, as the plan and the group say; after the weights are in place."""
         if self.plan.compile:
             self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
         if self.group.world > 1:
             device = self.plan.device
             ids = [device.index] if device.type == "cuda" else None
             self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
+        use_unfolded(self.model, self.plan.unfolded)
 
     def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
         """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
@@ -55,7 +57,7 @@ class Updates:
         for parameters, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             parameters["lr"] = base * factor
         total = sum(batch.total for batch in batches)
-        torch.manual_seed(key(options.seed, 3, step, rank))  # dropout, and whatever else the net draws
+        seed_draws(self.plan.device, key(options.seed, 3, step, rank))
         self.optimizer.zero_grad(set_to_none=True)
         bad = None
         for number, batch in enumerate(batches):
@@ -107,7 +109,8 @@ class Updates:
         return self.parallel.no_sync()
 
     def release(self) -> None:
-        """Leave no gradients, and an optimiser that the user handed over with the rates it came with."""
+        """Leave no gradients, convolutions as they were, and the user's own optimiser with the rates it came with."""
+        use_library(self.model, self.plan.unfolded)
         self.optimizer.zero_grad(set_to_none=True)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
@@ -152,3 +155,13 @@ class Updates:
             yield
         finally:
             self.average.swap(self.model)
+
+
+def seed_draws(device: torch.device, seed: int) -> None:
+    """Seed what dropout, and whatever else the net draws, draws from; in a tenth of torch.manual_seed's time."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
