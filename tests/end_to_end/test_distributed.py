@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -92,3 +94,34 @@ def test_one_death_ends_all_in_seconds_with_one_message(tmp_path: Path) -> None:
     done = launch(tmp_path, 2, "die")
     assert done.returncode != 0 and time.monotonic() - began < 120  # start-up of two processes included
     assert done.stdout.count("told: fit: expected all 2 processes to go on; got lost the connection to one") == 1
+
+
+def test_a_process_killed_among_three_is_one_line(tmp_path: Path) -> None:
+    """What both others would say alike, one says."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3", "-m", "smallnets"]
+    command = [*start, "fit", "lenet5", "--data", "digits", "--epochs", "500", "--run-dir", str(tmp_path / "run")]
+    process = subprocess.Popen(command, env=CALM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    began = time.monotonic()
+    os.kill(int(children[1]), signal.SIGKILL)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode != 0 and time.monotonic() - began < 30
+    lines = [line for line in told.splitlines() if line.startswith("smallnets: ")]
+    assert len(lines) == 1 and "expected all 3 processes to go on; got lost the connection to one" in lines[0]
+
+
+@pytest.mark.slow
+def test_sigterm_to_torchrun_saves_at_the_next_step(tmp_path: Path) -> None:
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "smallnets"]
+    command = [*start, "fit", "lenet5", "--data", "digits", "--epochs", "500", "--run-dir", str(tmp_path / "run")]
+    process = subprocess.Popen(command, env=CALM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    step = int(re.findall(r"after step (\d+); saved to", told)[0])
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["progress"]["step"] == step

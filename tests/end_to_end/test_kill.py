@@ -26,8 +26,8 @@ def test_sigkill_at_random_moments(kill: ModuleType, tmp_path: Path) -> None:
 
 def test_the_comparison_notices_a_single_bit(kill: ModuleType) -> None:
     one = {"model": {"w": torch.ones(3)}, "history": [{"loss": 0.5}]}
-    assert kill.same(one, {"model": {"w": torch.ones(3)}, "history": [{"loss": 0.5}]})
-    assert not kill.same(one, {"model": {"w": torch.ones(3)}, "history": [{"loss": 0.5 + 1e-16 * 2}]})
+    assert not kill.differences(one, {"model": {"w": torch.ones(3)}, "history": [{"loss": 0.5}]})
+    assert kill.differences(one, {"model": {"w": torch.ones(3)}, "history": [{"loss": 0.5 + 1e-16 * 2}]})
     other = torch.ones(3)
     other.view(torch.int32)[1] ^= 1
-    assert not kill.same(one, {"model": {"w": other}, "history": [{"loss": 0.5}]})
+    assert kill.differences(one, {"model": {"w": other}, "history": [{"loss": 0.5}]})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import smallnets as sn
 from smallnets.cli import main
+from smallnets.data import decoding, sources
+from smallnets.training import experiment
+from smallnets.training.distributed import Group
 
 Make = Callable[..., Path]
 
@@ -139,3 +144,50 @@ def test_debug_shows_the_traceback() -> None:
         capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" in done.stderr and "Did you mean 'lenet5'?" in done.stderr
+
+
+@pytest.fixture
+def trained(run: Run, image_folder: Make) -> Path:
+    """An image folder, and in "run" a net that was trained on it."""
+    root = image_folder(size=(32, 32))
+    assert run("fit", "convnet3", "--data", str(root), "--epochs", "1", "--run-dir", "run", "--device", "cpu")[0] == 0
+    return root
+
+
+def test_evaluating_needs_no_training_split(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run knows its mean and std."""
+    before = run("evaluate", "run", "--data", str(trained))
+    shutil.rmtree(trained / "train")
+    monkeypatch.setattr(sources, "_stats_of", {})
+    monkeypatch.setattr(sources, "channel_stats", None)
+    assert run("evaluate", "run", "--data", str(trained)) == before and before[0] == 0
+
+
+def test_predicting_holds_a_batch_at_a_time(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "decode_all", None)  # what would read all pictures at once
+    sizes: list[int] = []
+    forward = sn.ConvNet3.forward
+    monkeypatch.setattr(sn.ConvNet3, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
+    assert (
+        run("predict", "run", str(trained / "test"), "--csv", "out.csv", "--batch-size", "5", "--device", "cpu")[0] == 0
+    )
+    assert sizes[-3:] == [5, 5, 2] and max(sizes) == 5  # in front of them, what measures the ways to run
+    ids = [line.split(",")[0] for line in Path("out.csv").read_text().splitlines()]
+    assert ids == ["id", *(f"{kind}/{number:03d}.png" for kind in ("cat", "dog") for number in range(6))]
+
+
+def test_a_broken_picture_leaves_no_half_written_file(run: Run, trained: Path) -> None:
+    (trained / "test" / "dog" / "003.png").write_bytes(b"no picture")
+    code, out, err = run("predict", "run", str(trained / "test"), "--csv", "out.csv", "--batch-size", "4")
+    assert code == 2 and out == "" and not list(Path().glob("*out.csv*"))
+    assert err.splitlines()[-1].endswith("dog/003.png: not a picture. Mend or remove it.") and "Traceback" not in err
+
+
+def test_a_set_is_downloaded_by_the_leader_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(experiment, "load", lambda *arguments, **_: asked.append(" ".join(arguments)))
+    monkeypatch.setattr(Group, "wait", lambda group: asked.append(f"{group.rank} waits"))
+    for rank in (0, 1):
+        loading = experiment.download_once("mnist", {"download": True, "root": None}, Group(rank, 2))
+        assert loading == {"download": False, "root": None}
+    assert asked == ["mnist train", "0 waits", "1 waits"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from ..errors import DataError, message
-from .decoding import Decoder, decode_all
+from .decoding import Decoder
 from .files import SUFFIXES, Archive
-from .imageset import ImageSet
+from .imageset import ImageStream
 
 
 def unlabelled(
@@ -18,13 +18,13 @@ def unlabelled(
     shape: tuple[int, int, int],
     mean: tuple[float, ...],
     std: tuple[float, ...],
-) -> ImageSet:
-    """All pictures under a path, brought to (C, H, W), with the normalisation of the run that will look at them.
+) -> ImageStream:
+    """All pictures under a path, read as they are needed and brought to (C, H, W), normalised as by the run that asks.
 
     Their labels are all 0 and mean nothing.
 
     Raises:
-        DataError: When there is no picture, or one is broken: which.
+        DataError: When there is no picture.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -37,8 +37,6 @@ def unlabelled(
     if not names:
         raise DataError(message("predict", "pictures", f"none in {place}", f"Known are {', '.join(sorted(SUFFIXES))}."))
     channels, *size = shape
-    pixels, _ = decode_all(
-        Decoder(archive, names, channels, (size[0], size[1])), "reading", "raise", "Mend or remove it."
-    )
-    labels = torch.zeros(len(names), dtype=torch.int64)
-    return ImageSet(labels, classes, tuple(names), mean, std, images=pixels, source=str(path))
+    decoder = Decoder(archive, names, channels, (size[0], size[1]))
+    labels, rows = torch.zeros(len(names), dtype=torch.int64), torch.arange(len(names))
+    return ImageStream(labels, classes, tuple(names), mean, std, decoder=decoder, rows=rows, source=str(path))

@@ -34,6 +34,7 @@ def load(
     on_error: Literal["raise", "skip"] = "raise",
     channels: Literal[1, 3] | None = None,
     memory_limit: int | None = None,
+    stats: Stats | None = None,
 ) -> ImageSet | ImageStream:
     """Load labelled pictures.
 
@@ -49,6 +50,7 @@ def load(
         on_error: ``"skip"`` leaves out broken pictures with a warning that lists them.
         channels: 1 for grey, 3 for colour; by default as the files are.
         memory_limit: Bytes of pixels to hold in memory; by default half of what is free.
+        stats: Mean and std, a number a channel each, where they are known; else the training split is read for them.
 
     Returns:
         An ``ImageSet``; an ``ImageStream`` when the pixels pass the limit, or differ in size and no ``size`` is given.
@@ -65,20 +67,19 @@ def load(
     if isinstance(source, str) and source in NAMES:
         check_choice("load", f"split of {source!r}", split, ("train", "test"))
         if source == "digits":
-            return from_arrays(
-                source, *digits(split, shape or (32, 32)), classes, None, lambda: digits("train", shape or (32, 32))[0]
-            )
+            side = shape or (32, 32)
+            return from_arrays(source, *digits(split, side), classes, None, stats, lambda: digits("train", side)[0])
         folder = Path(root) if root is not None else Path.home() / ".cache" / "smallnets"
 
         def images_of(part: str) -> tuple[Tensor, Tensor, list[str], list[str]]:
             return torchvision_set(source, part, folder, download)
 
-        return from_arrays(source, *images_of(split), classes, shape, lambda: images_of("train")[0])
+        return from_arrays(source, *images_of(split), classes, shape, stats, lambda: images_of("train")[0])
     path = Path(source).expanduser()
     if isinstance(source, str) and os.sep not in source and not path.exists():
         hint = nearest(source, NAMES) or f"The named sets are: {', '.join(NAMES)}; a path must exist."
         raise DataError(message("load", "a data set's name, a folder or a zip", repr(source), hint))
-    return from_files(path, split, classes, shape, on_error, channels, memory_limit)
+    return from_files(path, split, classes, shape, on_error, channels, memory_limit, stats)
 
 
 def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -130,13 +131,14 @@ def from_arrays(
     found: list[str],
     classes: Sequence[str] | None,
     size: tuple[int, int] | None,
+    stats: Stats | None,
     training_images: Callable[[], Tensor],
 ) -> ImageSet:
     """An ``ImageSet`` of arrays: classes kept, resized, with the whole training split's mean and std."""
     kept = keep_classes(found, classes)
-    if (source, size) not in _stats_of:
+    if stats is None and (source, size) not in _stats_of:
         _stats_of[source, size] = channel_stats(training_images())
-    mean, std = _stats_of[source, size]
+    mean, std = _stats_of[source, size] if stats is None else stats
     if classes is not None:
         number = torch.full((len(found),), -1)
         number[[found.index(name) for name in kept]] = torch.arange(len(kept))
@@ -156,6 +158,7 @@ def from_files(
     on_error: str,
     channels: int | None,
     memory_limit: int | None,
+    stats: Stats | None = None,
 ) -> ImageSet | ImageStream:
     """A folder or zip: whole into memory where it fits, else a stream."""
     archive, names, labels, kept = find_pictures(path, split, classes)
@@ -167,7 +170,9 @@ def from_files(
     key = (path.resolve(), path.stat().st_mtime_ns, tuple(kept), size, channels)
 
     def stats_from_training(pixels: Tensor | None) -> Stats:
-        """This split's numbers if it is the one to train on; else those of the training split."""
+        """This split's numbers if it is the one to train on; else those of the training split, where none are given."""
+        if stats is not None:
+            return stats
         if key not in _stats_of or split == "train":
             if split == "train" or not has_split(path, "train"):
                 _stats_of[key] = channel_stats(sample(decoder) if pixels is None else pixels)

@@ -1,12 +1,14 @@
 """Checkpoints that survive a kill: one file, written whole or not at all, its predecessor kept.
 
-A checkpoint is what ``torch.save`` writes: a zip whose entries carry CRC-32 sums, which are verified before it is read.
+A checkpoint is what ``torch.save`` writes: a zip, here with the SHA-256 of all that is in front of it as its comment.
 """
 
+import hashlib
 import os
 import pickle
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +18,7 @@ import torch
 from ..errors import RunError, message
 
 FORMAT = 1
+BROKEN = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
@@ -29,7 +32,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("w+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -67,12 +70,50 @@ def sync_folder(folder: Path) -> None:
 def write_checkpoint(path: Path, state: Mapping[str, Any], keep: Path | None = None) -> None:
     """Save a state dict of tensors, numbers and text."""
     content = {"format": FORMAT, **state}
-    write_atomically(path, lambda file: torch.save(content, file), keep)
+
+    def write(file: BinaryIO) -> None:
+        torch.save(content, file)
+        seal(file)
+
+    write_atomically(path, write, keep)
+
+
+def seal(file: BinaryIO) -> None:
+    """Put the digest of a zip into its comment, which is empty and the last two bytes tell the length of."""
+    file.seek(-2, os.SEEK_END)
+    end = file.tell()
+    digest = digest_of(file, end)
+    file.seek(end)
+    file.write(len(digest).to_bytes(2, "little") + digest)
+
+
+def digest_of(file: BinaryIO, end: int) -> bytes:
+    """SHA-256 of the first ``end`` bytes, as text."""
+    file.seek(0)
+    found = hashlib.sha256()
+    while part := file.read(min(1 << 20, end - file.tell())):
+        found.update(part)
+    return b"sha256 " + found.hexdigest().encode()
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a small text file, whole or not at all."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def check_whole(path: Path) -> None:
+    """Compare a file with its digest; one that another program wrote, without one, with the sums of its entries.
+
+    Raises:
+        RunError: When they differ.
+    """
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        seal = archive.comment
+        end = path.stat().st_size - len(seal) - 2
+        fine = seal == digest_of(file, end) if seal else archive.testzip() is None
+    if not fine:
+        advice = "It was damaged after it was written."
+        raise RunError(message("smallnets", f"a whole checkpoint in {path}", "a wrong checksum", advice))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -82,12 +123,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunError: When it is torn, foreign or of a newer format.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            torn = archive.testzip()
-        if torn is not None:
-            raise RunError(message("fit", f"a whole checkpoint in {path}", f"a wrong checksum in {torn}"))
+        check_whole(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, ValueError, KeyError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, *BROKEN) as error:
         if isinstance(error, RunError):
             raise
         found = "no such file" if isinstance(error, FileNotFoundError) else "a file that is torn or no checkpoint"
@@ -112,6 +150,8 @@ def read_newest(folder: Path) -> dict[str, Any] | None:
             return read_checkpoint(path)
         except RunError as error:
             if place == len(there) - 1:
-                raise
+                got = "damaged ones: " + ", ".join(path.name for path in there)
+                advice = "Remove them to start anew, or take another folder."
+                raise RunError(message("fit", f"a whole checkpoint in {folder}", got, advice)) from error
             warnings.warn(f"{error} Going on from {there[place + 1].name}.", stacklevel=3)
     return None

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +43,10 @@ class Group:
         try:
             yield
         except RuntimeError as error:
+            if self.world > 1 and "finished reduction" in str(error):
+                advice = "Freeze the others: requires_grad_(False)."
+                wanted = "every parameter to have a part in the loss, under torchrun"
+                raise RunError(message("fit", wanted, "some that have none", advice)) from error
             lost = ("connection", "gloo", "nccl", "peer", "rendezvous", "timed out")
             if self.world > 1 and not isinstance(error, RunError) and any(word in str(error).lower() for word in lost):
                 got = f"lost the connection to one ({str(error).splitlines()[0][:120]})"
@@ -94,7 +99,8 @@ def current_group(device: torch.device | None = None) -> Group:
         backend = "nccl" if device is not None and device.type == "cuda" else "gloo"
         if device is not None and device.type == "cuda":
             torch.cuda.set_device(device)  # nccl's collectives go by the current device
-        dist.init_process_group(backend, timeout=timedelta(minutes=5))
+        # Long enough to wait for a leader that downloads; a process that dies is noticed at once, by its connection.
+        dist.init_process_group(backend, timeout=timedelta(minutes=30))
         atexit.register(leave)
     return Group(dist.get_rank(), dist.get_world_size())
 
@@ -104,3 +110,25 @@ def leave() -> None:
     if dist.is_initialized():
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()
+        # DDP keeps gloo's threads alive. One that lets go of the last exchange's tensors while the interpreter is being
+        # finalised is ended inside a destructor, and the whole process with it ("terminate called without an active
+        # exception"): they get the interpreter for a moment first.
+        time.sleep(0.05)
+
+
+def first_to_tell() -> bool:
+    """Whether this process is the first of those that torchrun started to report how it ended; alone it always is.
+
+    The others end because it did, or for the same reason; torchrun's own store outlives them all.
+    """
+    known = os.environ
+    if known.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or known.get("WORLD_SIZE", "1") == "1":
+        return True
+    try:
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]  # not in every build of torch
+
+        address = known["MASTER_ADDR"], int(known["MASTER_PORT"])
+        store = TCPStore(*address, is_master=False, timeout=timedelta(seconds=5), wait_for_workers=False)
+        return store.add(f"smallnets/told/{known.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1) == 1
+    except (ImportError, RuntimeError, ValueError, KeyError):
+        return True

@@ -17,7 +17,7 @@ from .feed import Batch, in_order, plan_batches
 from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
 from .plan import Plan, choose_device, preserved
-from .samples import Samples, Stats, check_fit, understand
+from .samples import Samples, Stats, check_fit, understand, workers_errors_plain
 from .tta import Views
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -105,6 +105,16 @@ def predict(
     >>> predict(lenet5(), torch.zeros(2, 1, 32, 32)).probabilities.shape
     torch.Size([2, 10])
     """
+    parts = list(predict_parts(model, data, batch_size, precision, device, progress))
+    ids = tuple(name for part in parts for name in part.ids)
+    labels, shares = torch.cat([part.labels for part in parts]), torch.cat([part.probabilities for part in parts])
+    return Predictions(ids, labels, shares, parts[0].classes)
+
+
+def predict_parts(
+    model: nn.Module, data: Any, batch_size: int, precision: str, device: str | torch.device, progress: bool
+) -> Iterator[Predictions]:
+    """``predict``, a batch at a time: for what does not fit into memory."""
     check_options("predict", batch_size, precision)
     place = choose_device(device)
     if isinstance(data, Tensor | np.ndarray):
@@ -114,14 +124,16 @@ def predict(
         check_fit(samples, model, "predict")
         model.to(place).eval()
         net, plan, _ = prepare(model, samples, batch_size, precision, place)
-        batches = forward(net, samples, batch_size, plan, progress)
-        parts = [F.softmax(logits.float(), dim=1).cpu() for _, logits in batches]
-    probabilities = torch.cat(parts)
-    ids = samples.ids or tuple(str(row) for row in range(len(probabilities)))
-    names = samples.classes or tuple(str(label) for label in range(probabilities.shape[1]))
-    if len(names) != probabilities.shape[1]:
-        names = tuple(str(label) for label in range(probabilities.shape[1]))
-    return Predictions(ids, probabilities.argmax(dim=1), probabilities, names)
+        done = 0
+        for batch, logits in forward(net, samples, batch_size, plan, progress):
+            shares = F.softmax(logits.float(), dim=1).cpu()
+            stop = done + len(batch.labels)
+            ids = tuple(map(str, range(done, stop))) if samples.ids is None else samples.ids[done:stop]
+            names = samples.classes
+            if names is None or len(names) != shares.shape[1]:
+                names = tuple(str(label) for label in range(shares.shape[1]))
+            yield Predictions(ids, shares.argmax(dim=1), shares, names)
+            done = stop
 
 
 def check_options(who: str, batch_size: int, precision: str) -> None:
@@ -151,7 +163,7 @@ def forward(
     """Batches in order with their logits, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
-    with bar, torch.inference_mode(), plan.autocast():
+    with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain():
         for batch in in_order(samples, batches, plan.device, workers=0):
             yield batch, model(plan.arrange(batch.images))
             bar.update(len(batch.labels))

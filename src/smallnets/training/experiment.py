@@ -12,7 +12,7 @@ from ..data.sources import load
 from ..errors import DataError, OptionError, ShapeError, message
 from ..models.base import Net
 from ..models.registry import build, entry
-from .distributed import current_group
+from .distributed import Group, current_group
 from .evaluate import evaluate
 from .fit import fit
 from .options import FitOptions
@@ -56,7 +56,8 @@ class Experiment:
         settings = FitOptions(**{**recipe, **self.settings})
         with torch.device("meta"):
             build(self.name, **self.options)  # wrong options come to light before any picture is read
-        train, loading = self._load_for_net()
+        group = current_group(choose_device(settings.device))
+        train, loading = self._load_for_net(download_once(self.source, self.loading, group))
         if self.val is None:
             train, val = train.split(VALIDATION, seed=settings.seed)
         else:
@@ -65,7 +66,7 @@ class Experiment:
         net = self._build(train)
         folder = Path(str(settings.run_dir))
         done = read_report(folder)
-        leads = current_group(choose_device(settings.device)).leads
+        leads = group.leads
         history = fit(net, train, val, options=settings)
         if done is not None and done["epochs"] == len(history) and done["test_split"] == self.test:
             if leads:
@@ -91,9 +92,8 @@ class Experiment:
         known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
         return build(self.name, **{**known, **self.options})
 
-    def _load_for_net(self) -> tuple[Pictures, dict[str, Any]]:
+    def _load_for_net(self, loading: dict[str, Any]) -> tuple[Pictures, dict[str, Any]]:
         """The training split at a size that the net takes, and the keywords that make other splits alike."""
-        loading = dict(self.loading)
         train = load(self.source, "train", **loading)
         if loading["size"] is None and not self._takes(train):
             with torch.device("meta"):
@@ -123,6 +123,16 @@ class Experiment:
             if "expected a folder" in str(error):
                 return None
             raise
+
+
+def download_once(source: str, loading: Mapping[str, Any], group: Group) -> dict[str, Any]:
+    """Keywords for ``load``; with several processes, the leader has fetched what is to be downloaded, for all."""
+    if not loading["download"] or group.world == 1:
+        return dict(loading)
+    if group.leads:
+        load(source, "train", **loading)
+    group.wait()
+    return {**loading, "download": False}
 
 
 def shape_of(pictures: Pictures) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,14 +69,20 @@ class Predictions:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write id, predicted class and a probability a class, sorted by id, numbers in ids by value."""
-        rows = sorted(range(len(self)), key=lambda row: natural(self.ids[row]))
-        shown = self.probabilities.tolist()
+        rows: list[list[str]] = sorted(self.rows(), key=lambda row: natural(row[0]))
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "predicted", *(f"p_{name}" for name in self.classes)])
-            for row in rows:
-                predicted = self.classes[int(self.labels[row])]
-                writer.writerow([self.ids[row], predicted, *(f"{p:.6f}" for p in shown[row])])
+            writer.writerow(self.header())
+            writer.writerows(rows)
+
+    def header(self) -> list[str]:
+        """Names of what ``rows`` gives."""
+        return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
+
+    def rows(self) -> Iterator[list[str]]:
+        """A row a picture, as text: id, predicted class and a probability a class."""
+        for name, label, shares in zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True):
+            yield [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
 
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the first pictures with their predicted class, and the true one where an ImageSet knows it.

@@ -3,14 +3,16 @@
 import contextlib
 import importlib.metadata
 import itertools
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data.augment import choose
+from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
 from .calibrate import choose_plan
 from .checks import check_run, facts, probe
@@ -20,30 +22,16 @@ from .feed import Feed, plan_batches
 from .history import History, score
 from .options import FitOptions
 from .plan import Plan, choose_device, deterministic_mode, fixed_plan
+from .progress import Progress, where_it_was
 from .reporter import Reporter, tensorboard_writer
 from .run_folder import RunFolder, describe
-from .samples import understand
+from .samples import understand, workers_errors_plain
+from .seeded import Seeded
 from .signals import Stop, deferred_signals
-from .step import all_finite, make_loss
+from .step import make_loss
 from .updates import Updates
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-
-
-@dataclass
-class Progress:
-    """Where a run is. With the weights and the optimiser's state, this is all that going on needs."""
-
-    epoch: int = 0  # epochs that are complete
-    batch: int = 0  # batches of the current epoch that are done
-    step: int = 0  # optimiser steps so far
-    loss_sum: float = 0.0  # of this epoch so far, over all processes
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    best: float | None = None  # the monitored score, small is good
-    best_epoch: int = 0
-    stopped: bool = False  # by patience or a callback
 
 
 class Run:
@@ -57,6 +45,8 @@ class Run:
         self.train = understand(train, "fit", size=size)
         self.val = None if val is None else understand(val, "fit", like=self.train.stats, size=size)
         check_run(model, self.train, self.val, options, self.group, train is val)
+        if not (self.train.is_loader or isinstance(self.train.data, ImageSet | ImageStream)):
+            self.train = replace(self.train, data=Seeded(self.train.data, options.seed))
         self.facts = {**facts(self.train), "validation": None if self.val is None else facts(self.val)["checksum"]}
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
@@ -73,8 +63,11 @@ class Run:
         self._prepare()
         with contextlib.ExitStack() as stack:
             stack.callback(self.updates.release)
+            if self.board is not None:
+                stack.callback(self.board.close)
             stack.enter_context(deterministic_mode(options.deterministic))
             stack.enter_context(self.group.one_message())
+            stack.enter_context(workers_errors_plain())
             stop = stack.enter_context(deferred_signals())
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.reporter):
@@ -90,7 +83,8 @@ class Run:
             self.folder.sweep()
         self.model.to(self.device)
         self.feed = self._feed()
-        probe(self.model, self.feed, self.plan)
+        with workers_errors_plain():
+            probe(self.model, self.feed, self.plan)
         self._choose_plan()
         if self.plan.channels_last:
             self.model.to(memory_format=torch.channels_last)
@@ -101,31 +95,13 @@ class Run:
         if self.found is not None:
             self.updates.restore(self.found)
             self.history.rows = self.found["history"]
-            self.progress = progress = self._where_it_was(self.found)
+            self.progress = progress = where_it_was(self.found, self.options, self.train.count, len(self.feed))
             where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
             if progress.epoch < self.options.epochs and not progress.stopped:
                 self.reporter.say(f"fit: going on from {where} of the run in {self.options.run_dir}")
         if self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
-
-    def _where_it_was(self, found: dict[str, Any]) -> Progress:
-        """The progress of the run that goes on; with settings that were changed on purpose, what is left of it."""
-        progress = Progress(**found["progress"])
-        stored, mine = found["options"], self.options.to_json()
-        if not self.options.changes(stored):
-            return progress
-        changed = {name for name in mine if stored.get(name) != mine[name]}
-        progress.stopped = False
-        if changed & {"batch_size", "accumulate"} or found["data"]["count"] != self.train.count:
-            # Steps are counted anew, and an epoch that was begun in other batches is begun again.
-            steps = -(-len(self.feed) // self.options.accumulate)
-            progress = Progress(
-                progress.epoch, step=progress.epoch * steps, best=progress.best, best_epoch=progress.best_epoch
-            )
-        if "monitor" in changed:
-            progress.best, progress.best_epoch = None, progress.epoch
-        return progress
 
     def _choose_plan(self) -> None:
         """The plan of the run that goes on; else, where it is open, what the leader measures."""
@@ -182,6 +158,8 @@ class Run:
         correct = torch.tensor(begun[1], dtype=torch.int64, device=self.device)
         before, started = progress.seconds, time.perf_counter()
         self.reporter.start(progress.epoch, progress.seen)
+        if isinstance(self.train.data, Seeded):
+            self.train.data.epoch = progress.epoch
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch)) as batches:
             while group := list(itertools.islice(batches, options.accumulate)):
                 bad = self.updates.step(group, progress.step, loss_sum, correct)
@@ -203,10 +181,10 @@ class Run:
         self._end_epoch(loss_sum, correct)
 
     def _asked_to_stop(self, stop: Stop, at_end: bool = False) -> bool:
-        """Whether any process was asked; with several, they agree every few steps and at the end of an epoch."""
+        """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU."""
         if self.group.world == 1:
             return stop.signal is not None
-        if self.progress.step % 10 and not at_end:
+        if self.device.type != "cpu" and self.progress.step % 10 and not at_end:
             return False
         return bool(self.group.sum(torch.tensor(int(stop.signal is not None), device=self.device)))
 
@@ -237,6 +215,8 @@ class Run:
                 size = max(256, options.batch_size)
                 found = measure(self.model, self.val, size, self.plan, group=self.group, loss=self.updates.val_loss)
                 row["val_loss"], row["val_accuracy"] = found.loss, found.accuracy
+                if not math.isfinite(found.loss):
+                    self._diverged(progress.step - 1, row["lr"], "a validation loss")
             row["seconds"] = progress.seconds + time.perf_counter() - started
             row["images_per_second"] = progress.seen / progress.seconds
             self.history.rows.append(row)
@@ -252,6 +232,7 @@ class Run:
             for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
                 if row[column] is not None:
                     self.board.add_scalar(column, row[column], row["epoch"])
+            self.board.flush()  # a run that is killed and goes on writes no epoch twice
         answers = [callback(dict(row)) for callback in options.callbacks]
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()
@@ -275,14 +256,14 @@ class Run:
         bad = self.updates.watch.look()
         if bad is not None:
             self._diverged(*bad)
-        if not all_finite(self.model):
-            self._diverged(self.progress.step - 1, self.updates.rate(self.progress.step - 1))
+        if not self.updates.finite():
+            self._diverged(self.progress.step - 1, self.updates.rate(self.progress.step - 1), "a net or an optimiser")
 
-    def _diverged(self, step: int, lr: float) -> None:
+    def _diverged(self, step: int, lr: float, what: str = "a loss") -> None:
         good = "there is no earlier checkpoint"
         if self.folder is not None and self.folder.last.exists():
             good = f"the last good file is {self.folder.last}"
-        where = f"a loss that is no number in epoch {self.progress.epoch + 1}, step {step + 1}, at lr {lr:.3g}"
+        where = f"{what} that is no number in epoch {self.progress.epoch + 1}, step {step + 1}, at lr {lr:.3g}"
         advice = f"Nothing was saved since; {good}. Take a lower lr, a warm-up or clip_norm."
         raise RunError(message("fit", "finite numbers", where, advice))
 
@@ -300,15 +281,18 @@ class Run:
             return
         self._check_numbers()
         if self.group.leads:
-            state = {"progress": asdict(self.progress), "history": self.history.rows, **self.updates.state()}
+            state = {
+                "progress": asdict(self.progress),
+                "batches": len(self.feed),
+                "history": self.history.rows,
+                **self.updates.state(),
+            }
             self.folder.save({**self._record(), **state})
 
     def _finish(self) -> None:
         """Averaged or best weights into the model; gradients gone; curves drawn."""
         if self.updates.average is not None:
             self.updates.average.swap(self.model)
-        if self.board is not None:
-            self.board.close()
         self.group.wait()
         if self.options.restore_best:
             best = self.folder.best() if self.folder is not None else None

@@ -3,7 +3,8 @@
 N pictures, C channels, H W pixels.
 """
 
-from collections.abc import Sequence, Sized
+import contextlib
+from collections.abc import Generator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -103,6 +104,22 @@ def from_pair(pair: Sequence[Any], who: str, like: Stats | None) -> Samples:
     ids = tuple(str(row) for row in range(len(labels)))
     data = ImageSet(labels, classes, ids, *stats, images=images, source="tensors")
     return Samples(data, len(labels), None, stats, "tensors", ids, labels)
+
+
+@contextlib.contextmanager
+def workers_errors_plain() -> Generator[None, None, None]:
+    """What a worker process could not read is said in one sentence, without the worker's traceback.
+
+    Raises:
+        DataError: The worker's.
+    """
+    try:
+        yield
+    except DataError as error:
+        _, reported, text = str(error).rpartition("DataError: ")
+        if not reported:
+            raise
+        raise DataError(text.strip()) from error
 
 
 def check_fit(samples: Samples, model: torch.nn.Module, who: str) -> int | None:

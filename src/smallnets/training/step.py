@@ -5,7 +5,7 @@ N batch, C channels, H W pixels, K classes.
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -127,10 +127,10 @@ class Average:
             self.tensors[name].copy_(tensor)
 
 
-def all_finite(model: nn.Module) -> bool:
-    """Whether every weight is a number: one reduction, one sync."""
-    floats = [p.detach() for p in model.parameters() if p.is_floating_point()]
-    return bool(torch.nn.utils.get_total_norm(floats).isfinite())
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all are numbers: one reduction, one sync a device."""
+    floats = [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    return bool(torch.nn.utils.get_total_norm(floats, norm_type=float("inf")).isfinite())
 
 
 class Watch:

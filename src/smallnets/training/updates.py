@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ..data.stateless import key
+from ..errors import RunError, message
 from .distributed import Group
 from .feed import Batch
 from .options import FitOptions
 from .plan import Plan
 from .schedules import Schedule
-from .step import Average, Mixer, Watch, make_loss, make_optimizer
+from .step import Average, Mixer, Watch, all_finite, make_loss, make_optimizer
 from .unfolded import use_library, use_unfolded
 
 
@@ -28,6 +29,8 @@ class Updates:
         self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
         self.watch = Watch(plan.device)
+        # A buffer may hold infinity on purpose, as a mask does.
+        self.infinite = {name for name, tensor in model.state_dict().items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.parallel: nn.Module = model
@@ -90,6 +93,15 @@ class Updates:
         """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""
         return self.base_lrs[0] * self.schedule.factor(step)
 
+    def finite(self) -> bool:
+        """Whether all that a checkpoint holds are numbers: a finite loss can hide an optimiser's state that is not."""
+        state = [tensor for name, tensor in self.model.state_dict().items() if name not in self.infinite]
+        for found in self.optimizer.state.values():
+            state += [value for value in found.values() if isinstance(value, Tensor)]
+        if self.average is not None:
+            state += [tensor for name, tensor in self.average.tensors.items() if name not in self.infinite]
+        return all_finite(state)
+
     def _gradients_join(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """DDP exchanges gradients with the last batch of an update only."""
         if last or not isinstance(self.parallel, nn.parallel.DistributedDataParallel):
@@ -113,10 +125,17 @@ class Updates:
 
     def restore(self, found: Mapping[str, Any]) -> None:
         self.model.load_state_dict(found["model"])
+        stored = found["optimizer"]["param_groups"]
         settings = [
             {k: v for k, v in group.items() if k not in ("params", "lr")} for group in self.optimizer.param_groups
         ]
-        if found["options"]["optimizer"] == self.options.to_json()["optimizer"]:  # another one starts afresh
+        sizes = [[len(group["params"]) for group in groups] for groups in (stored, self.optimizer.param_groups)]
+        if sizes[0] != sizes[1] and self.options.resume != "changed":
+            advice = "Freeze the same layers, or resume='changed' to go on with a fresh optimizer."
+            got = f"{sum(sizes[1])} in groups of {sizes[1]}"
+            raise RunError(message("fit", f"the {sum(sizes[0])} parameters that the run trains", got, advice))
+        same = found["options"]["optimizer"] == self.options.to_json()["optimizer"] and sizes[0] == sizes[1]
+        if same:  # another one starts afresh
             self.optimizer.load_state_dict(found["optimizer"])
         for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
             group.update(mine)  # the options of this call count, should they have been changed on purpose

@@ -1,16 +1,12 @@
-"""The command line: list, show, fit, evaluate, predict. Errors are one line on stderr and exit code 2."""
+"""The commands: what each is given, and whom it asks. Torch is imported where it is needed, so that help is quick."""
 
-import ast
-import contextlib
-import sys
-import warnings
-from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import typer
 
-from .errors import OptionError, ShapeError, SmallnetsError, message
+from ..errors import OptionError, ShapeError, message
+from .parsing import Data, Device, Download, Net, OnError, Precision, Root, Run, Set, numbers, parse_settings
 
 app = typer.Typer(
     add_completion=False,
@@ -20,27 +16,6 @@ app = typer.Typer(
     help="The classic convolutional nets: look at them, train them, use them.\n\n"
     "Start with: smallnets fit lenet5 --data digits --run-dir runs/digits",
 )
-
-Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
-Run = Annotated[Path, typer.Argument(help="The folder that `fit --run-dir` wrote.", metavar="RUN_DIR")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="An option of the net's builder, e.g. stem=cifar; may be repeated."
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        help="digits, mnist, fashion-mnist, cifar10, cifar100, or an image folder SPLIT/CLASS/IMAGE or a zip of one.",
-    ),
-]
-Root = Annotated[Path | None, typer.Option(help="Folder of torchvision's files for the named sets.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a named set that is not there.")]
-OnError = Annotated[str, typer.Option(help="A broken picture: raise an error, or skip it with a warning.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 
 
 @app.callback()
@@ -53,7 +28,7 @@ def options(
 @app.command("list")
 def list_command(pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*") -> None:
     """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
-    from .models.registry import ENTRIES, list_models
+    from ..models.registry import ENTRIES, list_models
 
     names = list_models(pattern)
     if not names:
@@ -83,8 +58,8 @@ def show(
     """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
     import torch
 
-    from .models.registry import build
-    from .summary import summarize
+    from ..models.registry import build
+    from ..summary import summarize
 
     with torch.device("meta"):
         model = build(net, **parse_settings(set_))
@@ -149,7 +124,7 @@ def fit(
     entry in the registry: what trains it well.
     """
     given = dict(locals())
-    from .training.experiment import Experiment
+    from ..training.experiment import Experiment
 
     ours = {"net", "data", "set_", "val", "test", "classes", "size", "root", "download", "on_error", "last", "run_dir"}
     settings = {name: value for name, value in given.items() if name not in ours and value is not None}
@@ -190,24 +165,27 @@ def evaluate(
     confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
 ) -> None:
     """Measure the best net of a run on a labelled split."""
-    from dataclasses import replace
-
-    from .data import load
-    from .training.evaluate import evaluate as measure
-    from .training.report import open_run
+    from ..data import load
+    from ..training.distributed import current_group
+    from ..training.evaluate import evaluate as measure
+    from ..training.experiment import download_once
+    from ..training.plan import choose_device
+    from ..training.report import open_run
 
     net, facts = open_run(run_dir)
+    group = current_group(choose_device(device))
     channels, height, width = facts["shape"]
-    pictures = load(
-        data, split, classes=facts["classes"], size=(height, width), root=root, download=download,
-        on_error=on_error, channels=channels,  # type: ignore[arg-type]
-    )  # fmt: skip
-    pictures = replace(pictures, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
+    # What the run knows of its data is taken from there: its training split need not be here.
+    known = {"size": (height, width), "channels": channels, "stats": (tuple(facts["mean"]), tuple(facts["std"]))}
+    loading = {"classes": facts["classes"], "root": root, "download": download, "on_error": on_error, **known}
+    pictures = load(data, split, **download_once(data, loading, group))
     sides = None if scales is None else numbers("--scales", scales)
     found = measure(
         net, pictures, tta=tta, scales=sides, batch_size=batch_size, precision=precision, device=device,  # type: ignore[arg-type]
         progress=True,
     )  # fmt: skip
+    if not group.leads:
+        return
     typer.echo(f"{found.n:,} pictures: accuracy {found.accuracy:.4f}, loss {found.loss:.4f}")
     if "plain_accuracy" in found.plan:
         typer.echo(f"without the views: accuracy {found.plan['plain_accuracy']:.4f}")
@@ -228,101 +206,27 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
-    from .data.pictures import unlabelled
-    from .training.evaluate import predict as ask
-    from .training.report import open_run
+    from ..data.pictures import unlabelled
+    from ..training.distributed import current_group
+    from ..training.evaluate import predict as ask
+    from ..training.evaluate import predict_parts
+    from ..training.plan import choose_device
+    from ..training.predicting import sorted_by_id, write_rows
+    from ..training.report import GRID, in_memory, open_run
 
     net, facts = open_run(run_dir)
+    if not current_group(choose_device(device)).leads:  # one process does it all
+        return
     names, shape = tuple(facts["classes"]), tuple(facts["shape"])
     pictures = unlabelled(images, classes=names, shape=shape, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
-    found = ask(net, pictures, batch_size=batch_size, precision=precision, device=device)  # type: ignore[arg-type]
+    pictures = sorted_by_id(pictures)
+    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)
     if csv is not None:
-        found.to_csv(csv)
-        typer.echo(f"{len(found):,} predictions in {csv}")
+        typer.echo(f"{write_rows(parts, csv):,} predictions in {csv}")
     else:
-        sure = found.probabilities.max(dim=1).values
-        for name, label, share in zip(found.ids, found.labels, sure, strict=True):
-            typer.echo(f"{name}\t{names[label]}\t{share:.4f}")
+        for part in parts:
+            for name, label, shares in zip(part.ids, part.labels, part.probabilities, strict=True):
+                typer.echo(f"{name}\t{names[label]}\t{shares.max():.4f}")
     if grid is not None:
-        found.grid(pictures.images, grid)
-
-
-def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
-    """``["stem=cifar", "num_classes=3"]`` as keywords: Python values where they are, else text.
-
-    >>> parse_settings(["stem=cifar", "num_classes=3", "batch_norm=true"])
-    {'stem': 'cifar', 'num_classes': 3, 'batch_norm': True}
-    """
-    found: dict[str, Any] = {}
-    for text in pairs or []:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
-        if key.strip() == "name":
-            raise OptionError(message("--set", "an option of the net", repr(text), "Its name is the first argument."))
-        spoken = {"true": True, "false": False, "none": None}
-        if value.lower() in spoken:
-            found[key.strip()] = spoken[value.lower()]
-            continue
-        try:
-            found[key.strip()] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key.strip()] = value
-    return found
-
-
-def numbers(option: str, text: str, count: int | None = None) -> tuple[int, ...]:
-    """``"3,32,32"`` as whole numbers.
-
-    Raises:
-        OptionError: When they are not, or not as many.
-    """
-    try:
-        found = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or (count is not None and len(found) != count):
-        wanted = "C,H,W" if count == 3 else "one or two whole numbers"
-        raise OptionError(message(option, wanted, repr(text)))
-    return found
-
-
-@contextlib.contextmanager
-def plain_warnings() -> Generator[None, None, None]:
-    """Our warnings as one line on stderr, without file and line number."""
-
-    def show_warning(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        print(f"warning: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show_warning
-        yield
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends the process with its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]  # wherever it stands
-    try:
-        with plain_warnings():
-            code = app(given, standalone_mode=False)
-    except KeyboardInterrupt:
-        code = 130
-    except Exception as error:
-        # Typer's own errors of usage have a one-line form; ours are written as one.
-        usage = getattr(error, "format_message", None)
-        if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
-            raise
-        print(f"smallnets: {usage() if usage else error}", file=sys.stderr)
-        code = 2
-    if code == 130:  # Typer's code for Ctrl-C, too
-        print("smallnets: interrupted; run the same command again to go on", file=sys.stderr)
-    sys.exit(code)
+        shown = in_memory(pictures[:GRID])
+        ask(net, shown, batch_size=batch_size, precision=precision, device=device).grid(shown.images, grid)  # type: ignore[arg-type]

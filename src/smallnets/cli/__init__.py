@@ -1,0 +1,63 @@
+"""The command line: list, show, fit, evaluate, predict. Errors are one line on stderr and exit code 2."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Generator
+from typing import TextIO
+
+from ..errors import SmallnetsError
+from .commands import app
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Generator[None, None, None]:
+    """Our warnings as one line on stderr, without file and line number."""
+
+    def show_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the first says it
+            print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_warning
+        yield
+
+
+def tell(text: str) -> None:
+    """One line on stderr; of several processes only the first does, for the others end of the same."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from ..training.distributed import first_to_tell
+
+        if not first_to_tell():
+            return
+    print(f"smallnets: {text}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends the process with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]  # wherever it stands
+    try:
+        with plain_warnings():
+            code = app(given, standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        # Typer's own errors of usage have a one-line form; ours are written as one.
+        usage = getattr(error, "format_message", None)
+        if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
+            raise
+        tell(usage() if usage else str(error))
+        code = 2
+    if code == 130:  # Typer's code for Ctrl-C, too
+        tell("interrupted; run the same command again to go on")
+    sys.exit(code)

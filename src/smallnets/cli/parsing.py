@@ -1,0 +1,70 @@
+"""What is typed on the command line: the options that commands share, and texts as Python values."""
+
+import ast
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import OptionError, message
+
+Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
+Run = Annotated[Path, typer.Argument(help="The folder that `fit --run-dir` wrote.", metavar="RUN_DIR")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="An option of the net's builder, e.g. stem=cifar; may be repeated."
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="digits, mnist, fashion-mnist, cifar10, cifar100, or an image folder SPLIT/CLASS/IMAGE or a zip of one.",
+    ),
+]
+Root = Annotated[Path | None, typer.Option(help="Folder of torchvision's files for the named sets.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a named set that is not there.")]
+OnError = Annotated[str, typer.Option(help="A broken picture: raise an error, or skip it with a warning.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """``["stem=cifar", "num_classes=3"]`` as keywords: Python values where they are, else text.
+
+    >>> parse_settings(["stem=cifar", "num_classes=3", "batch_norm=true"])
+    {'stem': 'cifar', 'num_classes': 3, 'batch_norm': True}
+    """
+    found: dict[str, Any] = {}
+    for text in pairs or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
+        if key.strip() == "name":
+            raise OptionError(message("--set", "an option of the net", repr(text), "Its name is the first argument."))
+        spoken = {"true": True, "false": False, "none": None}
+        if value.lower() in spoken:
+            found[key.strip()] = spoken[value.lower()]
+            continue
+        try:
+            found[key.strip()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key.strip()] = value
+    return found
+
+
+def numbers(option: str, text: str, count: int | None = None) -> tuple[int, ...]:
+    """``"3,32,32"`` as whole numbers.
+
+    Raises:
+        OptionError: When they are not, or not as many.
+    """
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or (count is not None and len(found) != count):
+        wanted = "C,H,W" if count == 3 else "one or two whole numbers"
+        raise OptionError(message(option, wanted, repr(text)))
+    return found

@@ -1,0 +1,27 @@
+"""Where a run goes on."""
+
+from typing import Any
+
+from smallnets import FitOptions
+from smallnets.training.progress import Progress, where_it_was
+
+PROGRESS = {"epoch": 2, "batch": 6, "step": 20, "seen": 192, "best": -0.5, "best_epoch": 1}
+
+
+def checkpoint(**changes: Any) -> dict[str, Any]:
+    options = FitOptions().to_json()
+    return {"progress": dict(PROGRESS), "options": options, "data": {"count": 195}, "batches": 7, **changes}
+
+
+def test_the_same_run_goes_on_at_its_batch() -> None:
+    assert where_it_was(checkpoint(), FitOptions(), 195, 7) == Progress(**PROGRESS)
+
+
+def test_an_epoch_that_is_divided_otherwise_is_begun_again() -> None:
+    """More processes need a larger last batch under batch norm: 3 samples join the batch before, which was seen."""
+    assert where_it_was(checkpoint(), FitOptions(), 195, 6) == Progress(2, step=12, best=-0.5, best_epoch=1)
+
+
+def test_another_monitor_forgets_the_best() -> None:
+    found = where_it_was(checkpoint(), FitOptions(monitor="val_loss"), 195, 7)
+    assert found.batch == 6 and found.best is None and found.best_epoch == 2
