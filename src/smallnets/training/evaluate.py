@@ -18,6 +18,7 @@ from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
 from .plan import Plan, choose_device, preserved
 from .samples import Samples, Stats, check_fit, understand, workers_errors_plain
+from .threads import steady_threads
 from .tta import Views
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -163,8 +164,10 @@ def forward(
     """Batches in order with their logits, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
-    with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain():
+    steady = steady_threads(model, plan.device)
+    with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
         for batch in in_order(samples, batches, plan.device, workers=0):
+            next_batch(batch.images)
             yield batch, model(plan.arrange(batch.images))
             bar.update(len(batch.labels))
 

@@ -1,0 +1,51 @@
+"""Evaluation gives the same digits on any number of threads, and leaves their number as it was."""
+
+from collections.abc import Generator
+
+import pytest
+import torch
+
+import smallnets as sn
+from smallnets.training import threads
+
+
+@pytest.fixture(autouse=True)
+def as_found() -> Generator[None, None, None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def on_threads(net: torch.nn.Module, count: int, data: tuple[torch.Tensor, torch.Tensor], batch_size: int) -> float:
+    torch.set_num_threads(count)
+    loss = sn.evaluate(net, data, batch_size=batch_size, precision="fp32").loss
+    assert torch.get_num_threads() == count
+    return loss
+
+
+@pytest.mark.parametrize(("pictures", "batch_size"), [(71, 64), (103, 103), (15, 4), (1, 1)])
+@pytest.mark.parametrize(
+    ("name", "channels"), [("lenet5", 1), ("convnet3", 3), ("resnet20", 3), ("resnet50", 3), ("vgg11", 3)]
+)
+def test_the_loss_does_not_go_by_the_threads(name: str, channels: int, pictures: int, batch_size: int) -> None:
+    torch.manual_seed(0)
+    options = {"resnet50": {"stem": "cifar"}, "vgg11": {"head": "linear", "num_classes": 10}}.get(name, {})
+    net = sn.build(name, **options)  # type: ignore[call-overload]
+    if name in ("resnet50", "vgg11"):
+        pictures = min(pictures, 15)
+    data = torch.randn(pictures, channels, 32, 32), torch.arange(pictures) % 10
+    found = {count: on_threads(net, count, data, batch_size) for count in (1, 2, 3, 8)}
+    assert len(set(found.values())) == 1, found
+
+
+def test_hooks_and_threads_are_given_back_also_after_an_error() -> None:
+    net = sn.lenet5()
+    torch.set_num_threads(3)
+    with pytest.raises(ZeroDivisionError), threads.steady_threads(net, torch.device("cpu")) as next_batch:
+        next_batch(torch.zeros(1, 1, 32, 32))
+        assert torch.get_num_threads() == 1
+        next_batch(torch.zeros(32, 1, 32, 32))
+        assert torch.get_num_threads() == 3
+        _ = 1 / 0
+    assert torch.get_num_threads() == 3
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
