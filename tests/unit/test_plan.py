@@ -144,5 +144,7 @@ def test_much_work_is_evaluated_folded_and_agreement_is_told(monkeypatch: pytest
     low = sn.evaluate(net, data, batch_size=32)
     assert low.plan["precision"] == "bf16" and 0 < low.plan["largest_difference"] < 0.2
     assert low.loss == pytest.approx(plain.loss, rel=0.05)
+    said = sn.predict(net, data, batch_size=32).plan
+    assert said["precision"] == "bf16" and said["largest_difference"] == low.plan["largest_difference"]
     exact = sn.evaluate(net, data, batch_size=32, precision="fp32")
     assert exact.loss == plain.loss and exact.plan["precision"] == "fp32"

@@ -109,7 +109,7 @@ def predict(
     parts = list(predict_parts(model, data, batch_size, precision, device, progress))
     ids = tuple(name for part in parts for name in part.ids)
     labels, shares = torch.cat([part.labels for part in parts]), torch.cat([part.probabilities for part in parts])
-    return Predictions(ids, labels, shares, parts[0].classes)
+    return Predictions(ids, labels, shares, parts[0].classes, parts[0].plan)
 
 
 def predict_parts(
@@ -124,7 +124,7 @@ def predict_parts(
         samples = understand(data, "predict", like=known_stats(model), size=natural_size(model))
         check_fit(samples, model, "predict")
         model.to(place).eval()
-        net, plan, _ = prepare(model, samples, batch_size, precision, place)
+        net, plan, facts = prepare(model, samples, batch_size, precision, place)
         done = 0
         for batch, logits in forward(net, samples, batch_size, plan, progress):
             shares = F.softmax(logits.float(), dim=1).cpu()
@@ -133,7 +133,7 @@ def predict_parts(
             names = samples.classes
             if names is None or len(names) != shares.shape[1]:
                 names = tuple(str(label) for label in range(shares.shape[1]))
-            yield Predictions(ids, shares.argmax(dim=1), shares, names)
+            yield Predictions(ids, shares.argmax(dim=1), shares, names, {**plan.to_json(), **facts})
             done = stop
 
 

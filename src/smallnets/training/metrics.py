@@ -57,12 +57,14 @@ class Predictions:
         labels: (N,) int64, the likeliest class.
         probabilities: (N, classes) float32, softmax of the logits.
         classes: Names of the classes.
+        plan: How they were computed, and how well that agrees with fp32 where it is not.
     """
 
     ids: tuple[str, ...]
     labels: Tensor
     probabilities: Tensor
     classes: tuple[str, ...]
+    plan: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
