@@ -74,9 +74,9 @@ class Feed:
     def epoch(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
         """The batches of an epoch from number ``first`` on, prepared ahead where that gains anything.
 
-        On a CPU the net has every core, and a thread beside it takes more from it than the few milliseconds a batch that
-        it saves: on two cores ResNet-20 trained on 635 pictures a second with one, on 797 without. On a GPU the copy of
-        the next batch runs beside the net; pictures that live on the GPU need none: their work is queued.
+        On a CPU the net has every core, and a thread beside it takes more from it than the few milliseconds that it
+        saves a batch: on two cores ResNet-20 trained on 635 pictures a second with one, on 797 without. On a GPU the
+        copy of the next batch runs beside the net; pictures that live on the GPU need none: their work is queued.
         """
         if self.samples.is_loader:
             return self._from_loader(epoch, first)
