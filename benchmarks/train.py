@@ -393,9 +393,11 @@ def train_to_accuracy(way: str, net: str, root: Path, seed: int, epochs: int) ->
 
 
 def accuracy_table(root: Path, nets: list[str], epochs: int, seeds: int, out: Path) -> None:
-    report: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "epochs": epochs, "nets": {}}
+    before = json.loads(out.read_text())["nets"] if out.exists() else {}
+    report: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "nets": before}
+    tested = sum(1 for _ in (root / "test").rglob("*.jpg"))
     for net in nets:
-        row: dict[str, Any] = {}
+        row: dict[str, Any] = {"epochs": epochs, "pictures tested": tested}
         for way in ("textbook", "fit"):
             more = ("--epochs", str(epochs))
             found = [in_a_process(f"accuracy-{way}", net, root, "--seed", str(seed), *more) for seed in range(seeds)]
