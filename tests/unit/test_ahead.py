@@ -6,7 +6,7 @@ from collections.abc import Generator
 import pytest
 import torch
 
-from smallnets.training.feed import Batch, ahead
+from smallnets.training.batches import Batch, ahead
 
 
 def batches(count: int, fail: bool = False) -> Generator[Batch, None, None]:

@@ -37,7 +37,7 @@ class Crop:
     draws: ClassVar[int] = 3
 
     def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
-        places = torch.from_numpy((random[:2] * (2 * self.padding + 1)).astype(np.int64)).to(images.device)
+        places = beside(images, (random[:2] * (2 * self.padding + 1)).astype(np.int64))
         height, width = images.shape[2:]
         padded = F.pad(images, (self.padding,) * 4)
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # N C places places H W, without a copy
@@ -69,14 +69,19 @@ class ResizedCropFlip:
         theta = np.zeros((len(images), 2, 3), dtype=np.float32)
         theta[:, 0, 0], theta[:, 0, 2] = np.where(random[4] < 0.5, -across, across), centre_x
         theta[:, 1, 1], theta[:, 1, 2] = down, centre_y
-        grid = F.affine_grid(torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False)
+        grid = F.affine_grid(beside(images, theta), list(images.shape), align_corners=False)
         parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
         return parts.round_().to(torch.uint8) if images.dtype == torch.uint8 else parts.to(images.dtype)
 
 
+def beside(images: Tensor, values: np.ndarray) -> Tensor:
+    """Values on the pictures' device; the host does not wait for a GPU to take them."""
+    return torch.from_numpy(values).to(images.device, non_blocking=True)
+
+
 def mirror(images: Tensor, random: np.ndarray) -> Tensor:
     """Mirror the pictures whose number is below a half."""
-    flipped = torch.from_numpy(random < 0.5).to(images.device)
+    flipped = beside(images, random < 0.5)
     return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
@@ -117,7 +122,7 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], c
         return images.to(torch.float32).contiguous(memory_format=layout)
     if len(mean) != images.shape[1]:
         raise OptionError(f"normalise: expected {images.shape[1]} means, one a channel; got {len(mean)}.")
-    shift = torch.tensor(mean, device=images.device)[:, None, None] * 255
-    scale = 1 / (torch.tensor(std, device=images.device)[:, None, None] * 255)
+    shift = torch.tensor(mean).to(images.device, non_blocking=True)[:, None, None] * 255
+    scale = 1 / (torch.tensor(std).to(images.device, non_blocking=True)[:, None, None] * 255)
     # The layout comes last: per-channel arithmetic over channels_last memory takes several times as long.
     return images.to(torch.float32).sub_(shift).mul_(scale).contiguous(memory_format=layout)

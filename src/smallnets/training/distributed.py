@@ -96,11 +96,12 @@ def current_group(device: torch.device | None = None) -> Group:
     if not dist.is_initialized():
         if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
             return Group()
-        backend = "nccl" if device is not None and device.type == "cuda" else "gloo"
-        if device is not None and device.type == "cuda":
-            torch.cuda.set_device(device)  # nccl's collectives go by the current device
+        gpu = device if device is not None and device.type == "cuda" else None
+        if gpu is not None:
+            torch.cuda.set_device(gpu)  # nccl's collectives of objects go by the current device
         # Long enough to wait for a leader that downloads; a process that dies is noticed at once, by its connection.
-        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        waits = timedelta(minutes=30)
+        dist.init_process_group("gloo" if gpu is None else "nccl", timeout=waits, device_id=gpu)
         atexit.register(leave)
     return Group(dist.get_rank(), dist.get_world_size())
 

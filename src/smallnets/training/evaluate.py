@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, message
+from .batches import Batch, in_order, plan_batches
 from .distributed import Group, current_group
-from .feed import Batch, in_order, plan_batches
 from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
 from .plan import Plan, choose_device, preserved
@@ -205,7 +205,8 @@ def measure(
             confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
         losses.append(loss(logits, batch.labels).double() * len(batch.labels))
         hits.append(top_hits(logits, batch.labels, ranks))
-        confusion += torch.bincount(batch.labels * classes + logits.argmax(dim=1), minlength=classes * classes)
+        cells = batch.labels * classes + logits.argmax(dim=1)  # bincount would wait for a GPU
+        confusion.index_add_(0, cells, torch.ones_like(cells))
     return collect(losses, hits, confusion, ranks, samples, plan, group)
 
 

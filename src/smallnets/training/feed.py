@@ -1,34 +1,21 @@
-"""Batches in a stateless order, ready on the device.
+"""Training batches in a stateless order, ready on the device.
 
 N batch, C channels, H W pixels.
 """
 
 import itertools
-import queue
-import threading
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from ..data.augment import Augmentation, augment, normalise
-from ..data.decoding import processors
-from ..data.imageset import ImageSet, ImageStream, check_labels
+from ..data.imageset import ImageSet, check_labels
 from ..data.stateless import key, order
-from ..errors import DataError, message
-from .samples import Samples, Stats
-
-
-class Batch(NamedTuple):
-    """What a step needs: pictures (N, C, H, W) float, labels (N,), and how many samples the global batch has."""
-
-    images: Tensor
-    labels: Tensor
-    total: int
-    weight: float = 1.0  # 0 for the stand-in of a process that has no sample of this batch
+from .batches import Batch, ahead, as_floats, index_loader, pair
+from .samples import Samples
 
 
 class Share(NamedTuple):
@@ -36,18 +23,6 @@ class Share(NamedTuple):
 
     rank: int = 0
     world: int = 1
-
-
-def plan_batches(count: int, batch_size: int, least: int = 1) -> list[tuple[int, int]]:
-    """Where each batch starts and stops; a last one of fewer than ``least`` samples joins the one before.
-
-    >>> plan_batches(5, 2, least=2)
-    [(0, 2), (2, 5)]
-    """
-    starts = list(range(0, count, batch_size))
-    if len(starts) > 1 and count - starts[-1] < least:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], count], strict=True))
 
 
 @dataclass
@@ -66,7 +41,7 @@ class Feed:
     workers: int = 0
     share: Share = field(default_factory=Share)
     logits: int | None = None  # of the net, to check labels that come one batch at a time
-    _on_device: Tensor | None = field(default=None, repr=False)
+    _kept: ImageSet | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples.data) if self.samples.is_loader else len(self.batches)
@@ -84,9 +59,9 @@ class Feed:
         mine = [self._deal(shuffled[start:stop]) for start, stop in self.batches[first:]]
         sizes = [stop - start for start, stop in self.batches[first:]]
         if isinstance(self.samples.data, ImageSet):
-            images = self._resident(self.samples.data)
-            prepared = self._in_memory(self.samples.data, images, epoch, mine, sizes)
-            source = images.device
+            data = self._resident(self.samples.data)
+            prepared = self._in_memory(data, epoch, mine, sizes)
+            source = data.images.device
         else:
             prepared = self._from_workers(epoch, mine, sizes)
             source = torch.device("cpu")
@@ -101,23 +76,24 @@ class Feed:
         return 1.0 if self.share.rank < size else 0.0
 
     def _in_memory(
-        self, data: ImageSet, images: Tensor, epoch: int, mine: list[Tensor], sizes: list[int]
+        self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]
     ) -> Generator[Batch, None, None]:
         for index, size in zip(mine, sizes, strict=True):
-            rows = index.to(images.device, non_blocking=True)
-            batch = images[rows].to(self.device, non_blocking=True)
-            batch = augment(batch, self.augmentation, self.seed, epoch, index)
-            batch = normalise(batch, data.mean, data.std, self.channels_last)
-            yield Batch(batch, data.labels[index].to(self.device, non_blocking=True), size, self._weight(size))
+            rows = index.to(data.images.device, non_blocking=True)
+            images = data.images[rows].to(self.device, non_blocking=True)
+            images = augment(images, self.augmentation, self.seed, epoch, index)
+            images = normalise(images, data.mean, data.std, self.channels_last)
+            yield Batch(images, data.labels[rows].to(self.device, non_blocking=True), size, self._weight(size))
 
-    def _resident(self, data: ImageSet) -> Tensor:
-        """The pictures where the batches are gathered: on a GPU if they take less than half of what is free there."""
+    def _resident(self, data: ImageSet) -> ImageSet:
+        """The set where its batches are gathered: on a GPU if it takes less than half of what is free there."""
         if self.device.type != "cuda":
-            return data.images
-        if self._on_device is None:
+            return data
+        if self._kept is None:
             free, _ = torch.cuda.mem_get_info(self.device)
-            self._on_device = data.images.to(self.device) if data.images.nbytes < free // 2 else data.images
-        return self._on_device
+            place = self.device if data.images.nbytes < free // 2 else torch.device("cpu")
+            self._kept = replace(data, images=data.images.to(place), labels=data.labels.to(place))
+        return self._kept
 
     def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
         loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
@@ -150,91 +126,3 @@ class Feed:
         if self.logits is not None:
             check_labels("fit", labels, self.logits)
         return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-
-
-def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
-    """Pictures and labels out of what a DataLoader gives.
-
-    Raises:
-        DataError: When it gives something else.
-    """
-    if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[0], Tensor):
-        got = f"a {type(batch).__name__}"
-        raise DataError(
-            message(who, "batches of (images, labels), images as tensors", got, "Let the Dataset give tensors.")
-        )
-    return batch[0], torch.as_tensor(batch[1])
-
-
-def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) -> Tensor:
-    """What a net takes: uint8 is divided by 255 and, where mean and std are known, normalised."""
-    if stats is not None and stats[0]:
-        return normalise(images, *stats, channels_last)
-    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
-
-
-def index_loader(
-    data: Dataset[Any], batches: Sequence[Tensor], workers: int, device: torch.device, seed: int
-) -> DataLoader[Any]:
-    """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``."""
-    return DataLoader(
-        data,
-        batch_sampler=[index.tolist() for index in batches],
-        num_workers=workers or (processors() if isinstance(data, ImageStream) else 0),
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator().manual_seed(seed),
-    )
-
-
-def in_order(
-    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
-) -> Iterator[Batch]:
-    """Batches for measuring: no shuffle, no augmentation."""
-    data = samples.data
-    if isinstance(data, ImageSet):
-        for start, stop in batches:
-            images = data.images[start:stop].to(device, non_blocking=True)
-            yield Batch(normalise(images, data.mean, data.std), data.labels[start:stop].to(device), stop - start)
-        return
-    rows = [torch.arange(start, stop) for start, stop in batches]
-    loader = data if samples.is_loader else index_loader(data, rows, workers, device, 0)
-    for batch in loader:
-        if isinstance(batch, Tensor):  # pictures alone, to be predicted
-            batch = (batch, torch.zeros(len(batch), dtype=torch.int64))
-        images, labels = pair(batch, "evaluate")
-        yield Batch(as_floats(images.to(device), samples.stats), labels.to(device), len(labels))
-
-
-def ahead(batches: Iterator[Batch], depth: int = 2) -> Generator[Batch, None, None]:
-    """Prepare the next batches in a thread while the caller works on this one."""
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(item: Batch | BaseException | None) -> bool:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for batch in batches:
-                if not put(batch):
-                    return
-            put(None)
-        except BaseException as error:  # handed to the caller, who raises it
-            put(error)
-
-    thread = threading.Thread(target=work, name="smallnets-feed", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()

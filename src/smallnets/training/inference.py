@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..errors import OptionError
 from ..surgery import fuse
+from .batches import in_order
 from .calibrate import synchronise
 from .distributed import Group
-from .feed import in_order
 from .plan import Plan
 from .samples import Samples
 

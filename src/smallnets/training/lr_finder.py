@@ -11,10 +11,11 @@ from torch import nn
 
 from ..data.augment import choose
 from ..errors import OptionError, check_int, message
+from .batches import plan_batches
 from .checks import check_run, probe
 from .distributed import Group
 from .evaluate import natural_size
-from .feed import Feed, plan_batches
+from .feed import Feed
 from .options import FitOptions, OptimizerLike
 from .plan import Plan, choose_device, preserved
 from .samples import understand

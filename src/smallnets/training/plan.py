@@ -65,8 +65,8 @@ def choose_device(device: str | torch.device) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         place = torch.device(device)
-        if str(place) == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU each
-            place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if str(place) == "cuda":  # under torchrun a GPU each
+            place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         advice = "Take 'auto' or 'cpu'."

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar an epoch on a terminal, a line an epoch elsewhere."""
+"""What a person sees of a run: a bar an epoch on a terminal, a line an epoch elsewhere; TensorBoard, if asked for."""
 
 import sys
 import time
@@ -13,11 +13,12 @@ from .options import FitOptions
 
 
 class Reporter:
-    """Progress on stderr; silent unless it leads and is asked to."""
+    """Progress on stderr and in TensorBoard; silent unless it leads and is asked to."""
 
-    def __init__(self, epochs: int, count: int, show: bool) -> None:
-        self.epochs, self.count, self.show = epochs, count, show
-        self.terminal = show and sys.stderr.isatty()
+    def __init__(self, options: FitOptions, count: int, leads: bool) -> None:
+        self.epochs, self.count, self.show = options.epochs, count, options.progress and leads
+        self.terminal = self.show and sys.stderr.isatty()
+        self.board = tensorboard_writer(options) if leads else None
         self.bar: Any = None
         self.updated = 0.0
 
@@ -53,6 +54,17 @@ class Reporter:
         if row["val_loss"] is not None:
             text += f"  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
         self.say(f"{text}  {row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s")
+        if self.board is not None:
+            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
+                if row[column] is not None:
+                    self.board.add_scalar(column, row[column], row["epoch"])
+            self.board.flush()  # a run that is killed and goes on writes no epoch twice
+
+    def leave(self) -> None:
+        """At the end of the run, however it ends."""
+        self.close()
+        if self.board is not None:
+            self.board.close()
 
 
 def tensorboard_writer(options: FitOptions) -> Any:

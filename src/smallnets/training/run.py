@@ -11,27 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.augment import choose
 from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
-from .calibrate import choose_plan
 from .checks import check_run, facts, probe
 from .distributed import current_group
 from .evaluate import measure, natural_size
-from .feed import Feed, plan_batches
 from .history import History, score
 from .options import FitOptions
-from .plan import Plan, choose_device, deterministic_mode, fixed_plan
+from .plan import choose_device, deterministic_mode, fixed_plan
 from .progress import Progress, where_it_was
-from .reporter import Reporter, tensorboard_writer
+from .reporter import Reporter
 from .run_folder import RunFolder, describe
 from .samples import understand, workers_errors_plain
 from .seeded import Seeded
+from .setup import make_feed, settle_plan
 from .signals import Stop, deferred_signals
-from .step import make_loss
 from .updates import Updates
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Run:
@@ -51,7 +46,7 @@ class Run:
         self.folder = RunFolder(options.run_dir) if options.run_dir is not None else None
         self.found = None if self.folder is None else self.folder.resume(model, options, self.facts)
         self.plan = fixed_plan(options, self.device)
-        self.board = tensorboard_writer(options) if self.group.leads else None
+        self.reporter = Reporter(options, self.train.count, self.group.leads)
         self.progress = Progress()
         self.history = History(monitor=options.monitor)
         self.best_state: dict[str, Tensor] | None = None
@@ -59,12 +54,10 @@ class Run:
     def go(self) -> History:
         """Train until the last epoch, and leave the weights that the options ask for in the model."""
         options = self.options
-        self.reporter = Reporter(options.epochs, self.train.count, options.progress and self.group.leads)
         self._prepare()
         with contextlib.ExitStack() as stack:
             stack.callback(self.updates.release)
-            if self.board is not None:
-                stack.callback(self.board.close)
+            stack.callback(self.reporter.leave)
             stack.enter_context(deterministic_mode(options.deterministic))
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
@@ -82,10 +75,14 @@ class Run:
         if self.folder is not None and self.group.leads:
             self.folder.sweep()
         self.model.to(self.device)
-        self.feed = self._feed()
+        self.feed = make_feed(self.model, self.train, self.options, self.device, self.group)
         with workers_errors_plain():
             probe(self.model, self.feed, self.plan)
-        self._choose_plan()
+        self.plan, said = settle_plan(self.model, self.feed, self.options, self.found, self.group)
+        if said:
+            self.reporter.say(f"fit: {said}")
+        self.feed.channels_last = self.plan.channels_last
+        self.history.plan = self.plan.to_json()
         if self.plan.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.group.align(self.model)
@@ -102,53 +99,6 @@ class Run:
         if self.folder is not None and self.group.leads:
             self.folder.write_json("config.json", self._record())
         self.updates.parallelise()
-
-    def _choose_plan(self) -> None:
-        """The plan of the run that goes on; else, where it is open, what the leader measures."""
-        options = self.options
-        if self.found is not None:
-            stored = self.found["plan"]
-            fixed = self.plan
-            self.plan = Plan(
-                self.device,
-                stored["precision"] if options.precision == "auto" else fixed.precision,
-                stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
-                stored["compile"] if options.compile == "auto" else fixed.compile,
-                tuple(stored.get("unfolded", ())),
-            )
-        elif not options.deterministic and "auto" in (options.precision, options.channels_last, options.compile):
-            said = ""
-            if self.group.leads:
-                loss, _ = make_loss(options, self.device)
-                batch = next(iter(self.feed.epoch(0)))
-                steps = options.epochs * len(self.feed)
-                self.plan, said = choose_plan(self.model, batch.images, batch.labels, loss, options, self.plan, steps)
-            self.plan = self.group.from_leader(self.plan)
-            if said:
-                self.reporter.say(f"fit: {said}")
-        self.feed.channels_last = self.plan.channels_last
-        self.history.plan = self.plan.to_json()
-
-    def _feed(self) -> Feed:
-        options, samples = self.options, self.train
-        normed = any(isinstance(module, BATCH_NORMS) for module in self.model.modules())
-        batches = plan_batches(samples.count, options.batch_size, least=2 * self.group.world if normed else 1)
-        chosen = options.augment
-        own = samples.is_loader or not isinstance(chosen, str)
-        unknown = samples.stats is None or samples.source == "tensors"  # such pictures may be anything
-        if own or (chosen == "auto" and unknown):
-            augmentation = None
-        else:
-            augmentation = choose(str(chosen), samples.source, samples.one_shape()[1])
-        return Feed(
-            samples,
-            batches,
-            self.device,
-            options.seed,
-            augmentation,
-            workers=options.workers,
-            share=self.group.share,
-        )
 
     def _epoch(self, stop: Stop) -> None:
         progress, options = self.progress, self.options
@@ -228,11 +178,6 @@ class Run:
         )
         patient = options.patience is None or self.progress.epoch - self.progress.best_epoch < options.patience
         self.reporter.end(row)
-        if self.board is not None:
-            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
-                if row[column] is not None:
-                    self.board.add_scalar(column, row[column], row["epoch"])
-            self.board.flush()  # a run that is killed and goes on writes no epoch twice
         answers = [callback(dict(row)) for callback in options.callbacks]
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()

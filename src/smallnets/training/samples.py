@@ -94,7 +94,7 @@ def from_pair(pair: Sequence[Any], who: str, like: Stats | None) -> Samples:
     if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
         got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
         raise DataError(message(who, "images (N, C, H, W) and N whole-numbered labels", got))
-    labels = labels.long()
+    images, labels = images.cpu(), labels.cpu().long()  # fit brings them to a GPU if they fit there
     classes = tuple(str(label) for label in range(max(1, int(labels.max()) + 1 if len(labels) else 1)))
     stats: Stats = ((), ())
     if images.dtype == torch.uint8:

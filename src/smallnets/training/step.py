@@ -73,7 +73,7 @@ class Mixer:
             return images, loss
         random = np.random.default_rng(key(self.seed, 2, *where))
         share = float(random.beta(self.alpha, self.alpha))
-        partner = torch.from_numpy(random.permutation(len(images))).to(images.device)
+        partner = torch.from_numpy(random.permutation(len(images))).to(images.device, non_blocking=True)
         if self.name == "mixup":
             mixed = images.lerp(images[partner], 1 - share)
         else:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..data.stateless import key
 from ..errors import RunError, message
+from .batches import Batch
 from .distributed import Group
-from .feed import Batch
 from .options import FitOptions
 from .plan import Plan
 from .schedules import Schedule
