@@ -7,7 +7,8 @@ Every way of training is a process of its own. ``textbook`` is the loop of the t
 transforms, a DataLoader with two workers, fp32, ``loss.item()`` at each step. skorch, Lightning and Keras (on torch)
 get the same DataLoader; ``lightning-bf16`` its bf16-mixed precision. ``fit-fp32`` is ours at their precision, ``fit`` ours
 as it comes. Speeds are images a second over whole steps after the first ones, which set things up; every way is run in
-turn, several rounds, and the median round counts.
+turn, several rounds, and the median round counts. On a GPU there are more steps, as they are short, and the clock waits
+for it where the counted steps begin and end.
 
 Needs: pip install skorch lightning keras
 """
@@ -35,6 +36,7 @@ NETS: dict[str, dict[str, Any]] = {
     "resnet50": {"stem": "cifar"},
 }
 STEPS = {"lenet5": 120, "convnet3": 40, "resnet20": 16, "vgg16": 6, "resnet18": 4, "resnet50": 2}
+GPU_STEPS = 200
 WARM = 1
 BATCH = 128
 WAYS = ("textbook", "skorch", "lightning", "lightning-bf16", "keras", "fit-fp32", "fit")
@@ -74,18 +76,33 @@ def loader(root: Path, split: str, augment: bool, batch: int = BATCH) -> Any:
 class Clock:
     """Notes the end of each step; the speed is that of the steps after the first ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
         self.ends: list[float] = []
+
+    @property
+    def done(self) -> bool:
+        return len(self.ends) > self.steps + WARM
 
     def tick(self) -> None:
         import torch
 
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and len(self.ends) in (WARM, self.steps + WARM):
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
 
     def speed(self) -> float:
-        return BATCH * (len(self.ends) - WARM - 1) / (self.ends[-1] - self.ends[WARM])
+        return BATCH * self.steps / (self.ends[self.steps + WARM] - self.ends[WARM])
+
+
+def device_of_this_machine() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def steps_of(net: str) -> int:
+    return STEPS[net] if device_of_this_machine() == "cpu" else GPU_STEPS
 
 
 def build(net: str) -> Any:
@@ -105,12 +122,12 @@ def endless(batches: Any) -> Iterator[Any]:
 def textbook(net: str, root: Path, steps: int) -> float:
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, clock = build(net).to(device), Clock()
+    device = device_of_this_machine()
+    model, clock = build(net).to(device), Clock(steps)
     optimizer, criterion = torch.optim.Adam(model.parameters(), lr=LR), torch.nn.CrossEntropyLoss()
     model.train()
     running = 0.0
-    for step, (images, labels) in enumerate(endless(loader(root, "train", augment=True))):
+    for images, labels in endless(loader(root, "train", augment=True)):
         images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
         loss = criterion(model(images), labels)
@@ -118,7 +135,7 @@ def textbook(net: str, root: Path, steps: int) -> float:
         optimizer.step()
         running += loss.item()
         clock.tick()
-        if step == steps + WARM:
+        if clock.done:
             return clock.speed()
     raise AssertionError
 
@@ -129,12 +146,12 @@ def with_skorch(net: str, root: Path, steps: int) -> float:
     from skorch.callbacks import Callback
     from torchvision import datasets, transforms
 
-    clock = Clock()
+    clock = Clock(steps)
 
     class Ticks(Callback):
         def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **_: Any) -> None:
             clock.tick()
-            if len(clock.ends) > steps + WARM:
+            if clock.done:
                 raise KeyboardInterrupt  # skorch's way of ending early
 
     made = loader(root, "train", augment=True)
@@ -142,7 +159,7 @@ def with_skorch(net: str, root: Path, steps: int) -> float:
     model = NeuralNetClassifier(
         build(net), criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=LR, batch_size=BATCH, max_epochs=99,
         train_split=None, iterator_train__shuffle=True, iterator_train__num_workers=2, iterator_train__drop_last=True,
-        callbacks=[Ticks()], verbose=0, device="cuda" if torch.cuda.is_available() else "cpu",
+        callbacks=[Ticks()], verbose=0, device=device_of_this_machine(),
     )  # fmt: skip
     model.fit(made.dataset, y=None)
     return clock.speed()
@@ -157,7 +174,7 @@ def with_lightning(net: str, root: Path, steps: int, precision: str = "32-true")
 
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    clock = Clock()
+    clock = Clock(steps)
 
     class Module(lightning.LightningModule):
         def __init__(self) -> None:
@@ -186,7 +203,7 @@ def with_keras(net: str, root: Path, steps: int) -> float:
     import keras
     import torch
 
-    clock = Clock()
+    clock = Clock(steps)
     model = keras.Sequential([keras.layers.Input((3, 32, 32)), keras.layers.TorchModuleWrapper(build(net))])
 
     class Ticks(keras.callbacks.Callback):
@@ -209,7 +226,7 @@ def with_fit(net: str, root: Path, steps: int, **options: Any) -> tuple[float, d
     train = load(root, "train")
     # One epoch of the steps; the plan is measured as it would be in a run of usual length.
     calibrate.WORTH_IT = 0
-    model, clock = build(net), Clock()
+    model, clock = build(net), Clock(steps)
     count = BATCH * (steps + WARM + 1)
     rows = [row % len(train) for row in range(count)]
     original = updates.Updates.step
@@ -228,7 +245,7 @@ def with_fit(net: str, root: Path, steps: int, **options: Any) -> tuple[float, d
 def evaluate_textbook(net: str, root: Path) -> float:
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of_this_machine()
     model, correct, total = build(net).to(device).eval(), 0, 0
     batches = loader(root, "test", augment=False)
     with torch.no_grad():
@@ -252,7 +269,7 @@ def evaluate_ours(net: str, root: Path) -> tuple[float, dict[str, Any]]:
 
 def one(way: str, net: str, root: Path) -> dict[str, Any]:
     """Run one way in this process."""
-    steps = STEPS[net]
+    steps = steps_of(net)
     if way == "evaluate-textbook":
         return {"speed": evaluate_textbook(net, root)}
     if way == "evaluate-ours":
@@ -298,7 +315,7 @@ def hardware() -> str:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+        return f"{torch.cuda.get_device_name()}, {os.cpu_count()} cores"
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     model = next(
@@ -336,7 +353,7 @@ def speed_table(root: Path, nets: list[str], rounds: int, out: Path) -> None:
         speeds = {way: found["speed"] for way, found in row.items()}
         best = max(speeds[way] for way in ("textbook", "skorch", "lightning", "keras") if speeds[way] == speeds[way])
         ratios = {"fit/textbook": speeds["fit"] / speeds["textbook"], "fit-fp32/best peer": speeds["fit-fp32"] / best}
-        report["train"][net] = {"images a round": BATCH * STEPS[net], **row, **ratios}
+        report["train"][net] = {"images a round": BATCH * steps_of(net), **row, **ratios}
         cells = "".join(f"{speeds[way]:>15,.1f}" for way in WAYS)
         print(f"{net:<12}{cells}{ratios['fit/textbook']:>13.2f}x{ratios['fit-fp32/best peer']:>10.2f}x", flush=True)
         out.write_text(json.dumps(report, indent=2) + "\n")
