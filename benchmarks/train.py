@@ -325,6 +325,29 @@ def hardware() -> str:
     return f"{model}, {os.cpu_count()} cores, {', '.join(kinds) or 'no bf16 instructions'}"
 
 
+def product_rates() -> dict[str, float]:
+    """GFLOP/s of a matrix product in fp32 and bf16, the fastest of ten: about the most that a net can reach."""
+    import torch
+
+    found = {}
+    for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = (torch.randn(2048, 2048, device=device_of_this_machine()).to(kind) for _ in range(2))
+        seconds = []
+        for _ in range(10):
+            started = time.perf_counter()
+            (a @ b)[0, 0].item()
+            seconds.append(time.perf_counter() - started)
+        found[name] = 2 * 2048**3 / min(seconds) / 1e9
+    return found
+
+
+def gflop_a_picture(net: str) -> float:
+    """Of a training step: two a multiply-accumulate, forward and for the gradients of maps and of weights."""
+    import smallnets as sn
+
+    return 6 * sn.summarize(build(net), (3, 32, 32)).to_dict()["totals"]["macs"] / 1e9
+
+
 def mean(values: list[float]) -> float:
     return statistics.geometric_mean(values)
 
@@ -344,18 +367,22 @@ def speed_table(root: Path, nets: list[str], rounds: int, out: Path) -> None:
         "hardware": hardware(),
         "versions": versions(),
         "batch": BATCH,
+        "matrix product, GFLOP/s": product_rates(),
         "train": {},
         "evaluate": {},
     }
+    print(f"a matrix product: {report['matrix product, GFLOP/s']} GFLOP/s")
     print(f"{'train, images/s':<12}" + "".join(f"{way:>15}" for way in WAYS) + f"{'fit/textbook':>14}{'fp32/best':>11}")
     for net in nets:
         row = in_turn(WAYS, net, root, rounds)
         speeds = {way: found["speed"] for way, found in row.items()}
         best = max(speeds[way] for way in ("textbook", "skorch", "lightning", "keras") if speeds[way] == speeds[way])
         ratios = {"fit/textbook": speeds["fit"] / speeds["textbook"], "fit-fp32/best peer": speeds["fit-fp32"] / best}
-        report["train"][net] = {"images a round": BATCH * steps_of(net), **row, **ratios}
+        work = {"GFLOP a picture": gflop_a_picture(net), "fit, GFLOP/s": gflop_a_picture(net) * speeds["fit"]}
+        report["train"][net] = {"images a round": BATCH * steps_of(net), **row, **ratios, **work}
         cells = "".join(f"{speeds[way]:>15,.1f}" for way in WAYS)
-        print(f"{net:<12}{cells}{ratios['fit/textbook']:>13.2f}x{ratios['fit-fp32/best peer']:>10.2f}x", flush=True)
+        print(f"{net:<12}{cells}{ratios['fit/textbook']:>13.2f}x{ratios['fit-fp32/best peer']:>10.2f}x  "
+              f"{work['fit, GFLOP/s']:,.0f} GFLOP/s", flush=True)  # fmt: skip
         out.write_text(json.dumps(report, indent=2) + "\n")
     for column in ("fit/textbook", "fit-fp32/best peer"):
         report[f"geometric mean {column}"] = mean([row[column] for row in report["train"].values()])
