@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Literal, get_args, get_origin
 
 
@@ -45,13 +45,21 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
 
 
 def nearest(given: object, allowed: Iterable[object]) -> str:
-    """A hint that names the allowed value closest in spelling, or nothing.
+    """A hint that names the allowed value closest in spelling, or nothing; of equally close ones that begins alike.
 
-    >>> nearest("lenet", ["lenet5", "vgg16"])
-    "Did you mean 'lenet5'?"
+    >>> nearest("resnet21", ["resnet20", "resnet32"])
+    "Did you mean 'resnet20'?"
     """
-    found = get_close_matches(str(given), [str(value) for value in allowed], n=1, cutoff=0.5)
-    return f"Did you mean {found[0]!r}?" if found else ""
+    text = str(given)
+    found = get_close_matches(text, [str(value) for value in allowed], n=10, cutoff=0.5)
+    if not found:
+        return ""
+
+    def closeness(name: str) -> tuple[float, list[bool]]:
+        alike = [a == b for a, b in zip(name, text, strict=False)]
+        return SequenceMatcher(None, name, text).ratio(), alike
+
+    return f"Did you mean {max(found, key=closeness)!r}?"
 
 
 def check_choice(who: str, option: str, given: object, allowed: Iterable[object]) -> None:

@@ -57,6 +57,8 @@ def test_help_of_every_command(run: Run) -> None:
     for command in ((), ("list",), ("show",), ("fit",), ("evaluate",), ("predict",)):
         code, out, _ = run(*command, "--help")
         assert code == 0 and "Usage" in out
+    code, out, err = run()
+    assert (code, err) == (2, "") and "Usage" in out
 
 
 def test_fit_evaluate_predict(run: Run, image_folder: Make) -> None:

@@ -56,7 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
         usage = getattr(error, "format_message", None)
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
-        tell(usage() if usage else str(error))
+        text = usage() if usage else str(error)
+        if text:  # none when the help was shown for want of a command
+            tell(text)
         code = 2
     if code == 130:  # Typer's code for Ctrl-C, too
         tell("interrupted; run the same command again to go on")
