@@ -67,10 +67,11 @@ def choose_device(device: str | torch.device) -> torch.device:
         place = torch.device(device)
         if str(place) == "cuda":  # under torchrun a GPU each
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, dtype=torch.float64, device=place).item()  # sums are kept in float64, which Apple's GPUs have not
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         advice = "Take 'auto' or 'cpu'."
-        raise OptionError(message("fit", "a device of this machine", repr(str(device)), advice)) from error
+        wanted = "a device of this machine that has float64"
+        raise OptionError(message("device", wanted, repr(str(device)), advice)) from error
     return place
 
 
