@@ -67,7 +67,7 @@ def choose_device(device: str | torch.device) -> torch.device:
         place = torch.device(device)
         if str(place) == "cuda":  # under torchrun a GPU each
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
-        torch.zeros(1, dtype=torch.float64, device=place).item()  # sums are kept in float64, which Apple's GPUs have not
+        torch.zeros(1, dtype=torch.float64, device=place).item()  # sums are in it; Apple has none
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         advice = "Take 'auto' or 'cpu'."
         wanted = "a device of this machine that has float64"
