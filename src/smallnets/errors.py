@@ -44,6 +44,11 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def nearest(given: object, allowed: Iterable[object]) -> str:
     """A hint that names the allowed value closest in spelling, or nothing.
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ..errors import RunError, message
+from ..errors import RunError, first_line, message
 
 FORMAT = 1
 BROKEN = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
@@ -49,7 +49,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         part.unlink(missing_ok=True)
         left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
-        text = message("fit", f"to write {path}", str(error).splitlines()[0], f"Free some space; {left}.")
+        text = message("fit", f"to write {path}", first_line(error), f"Free some space; {left}.")
         raise RunError(text) from error
 
 

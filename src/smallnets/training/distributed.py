@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import RunError, message
 from .feed import Share
+from .plan import state_tensors
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Group:
     def align(self, model: nn.Module) -> None:
         """Give everybody the leader's weights and buffers: batch norms saw other pictures on each process."""
         if self.world > 1:
-            for tensor in model.state_dict().values():
+            for tensor in state_tensors(model).values():
                 dist.broadcast(tensor, src=0)
 
     def wait(self) -> None:

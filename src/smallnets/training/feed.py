@@ -3,6 +3,7 @@
 N batch, C channels, H W pixels.
 """
 
+import contextlib
 import itertools
 import queue
 import threading
@@ -20,6 +21,7 @@ from ..data.imageset import ImageSet, ImageStream, check_labels
 from ..data.stateless import key, order
 from ..errors import DataError, message
 from .samples import Samples, Stats
+from .seeded import epoch_of
 
 
 class Batch(NamedTuple):
@@ -130,18 +132,8 @@ class Feed:
     def _from_loader(self, epoch: int, first: int) -> Generator[Batch, None, None]:
         if hasattr(self.samples.data.sampler, "set_epoch"):
             self.samples.data.sampler.set_epoch(epoch)
-        iterator: Iterator[Any] | None = None
-        state = torch.Generator().manual_seed(key(self.seed, epoch, 0)).get_state()
-        for number in itertools.count():
-            # A DataLoader draws its order, and often its transforms, from the global generator: lend it one of its own.
-            with torch.random.fork_rng(devices=[]):
-                torch.set_rng_state(state)
-                iterator = iter(self.samples.data) if iterator is None else iterator
-                batch = next(iterator, None)
-                state = torch.get_rng_state()
-            if batch is None:
-                return
-            if number >= first:
+        with contextlib.closing(epoch_of(self.samples.data, key(self.seed, epoch, 0))) as batches:
+            for batch in itertools.islice(batches, first, None):
                 images, labels = self._checked(*pair(batch, "fit"))
                 yield Batch(as_floats(images, None), labels, len(labels) * self.share.world)
 

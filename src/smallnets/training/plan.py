@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import OptionError, message
 from .options import FitOptions
+from .seeded import lent_generators
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def preserved(model: nn.Module) -> Generator[None, None, None]:
     flags = [(module, module.training) for module in model.modules()]
     places = {name: (tensor.device, is_channels_last(tensor)) for name, tensor in named_tensors(model)}
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), lent_generators(), gradients_on():
         try:
             yield
         finally:
@@ -93,6 +94,18 @@ def preserved(model: nn.Module) -> Generator[None, None, None]:
                 if is_channels_last(tensor) != channels_last:
                     layout = torch.channels_last if channels_last else torch.contiguous_format
                     tensor.data = tensor.data.contiguous(memory_format=layout)
+
+
+@contextlib.contextmanager
+def gradients_on() -> Generator[None, None, None]:
+    """Gradients, also where the caller switched them off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def state_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a net's state dict, where a module may keep other things, too."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..data.imageset import ImageSet, ImageStream, check_labels
 from ..data.sources import channel_stats
 from ..errors import DataError, OptionError, message
+from .seeded import epoch_of
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -45,7 +46,8 @@ class Samples:
         if isinstance(self.data, ImageSet):
             return self.data.shape
         if isinstance(self.data, DataLoader):
-            first: Any = next(iter(self.data), None)
+            with contextlib.closing(epoch_of(self.data, 0)) as batches:
+                first: Any = next(batches, None)
             first = first if isinstance(first, Tensor | None) else first[0]
             return () if first is None else tuple(first.shape[1:])
         first = self.data[0][0]

@@ -12,7 +12,7 @@ from ..errors import RunError, message
 from .distributed import Group
 from .feed import Batch
 from .options import FitOptions
-from .plan import Plan
+from .plan import Plan, state_tensors
 from .schedules import Schedule
 from .step import Average, Mixer, Watch, all_finite, make_loss, make_optimizer
 from .unfolded import use_library, use_unfolded
@@ -25,12 +25,13 @@ class Updates:
         self.model, self.options, self.plan, self.group = model, options, plan, group
         self.optimizer = make_optimizer(options, model, plan.device)
         self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
+        self.trained = [p for parameters in self.optimizer.param_groups for p in parameters["params"]]
         self.average = Average(model, options.ema) if options.ema is not None else None
         self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
         self.watch = Watch(plan.device)
         # A buffer may hold infinity on purpose, as a mask does.
-        self.infinite = {name for name, tensor in model.state_dict().items() if not all_finite([tensor])}
+        self.infinite = {name for name, tensor in state_tensors(model).items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.parallel: nn.Module = model
@@ -58,7 +59,7 @@ class Updates:
             parameters["lr"] = base * factor
         total = sum(batch.total for batch in batches)
         seed_draws(self.plan.device, key(options.seed, 3, step, rank))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
         bad = None
         for number, batch in enumerate(batches):
             images, labels = self.plan.arrange(batch.images), batch.labels
@@ -83,7 +84,7 @@ class Updates:
         if bad is not None:
             return bad
         if options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_norm)
+            nn.utils.clip_grad_norm_(self.trained, options.clip_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model)
@@ -95,7 +96,7 @@ class Updates:
 
     def finite(self) -> bool:
         """Whether all that a checkpoint holds are numbers: a finite loss can hide an optimiser's state that is not."""
-        state = [tensor for name, tensor in self.model.state_dict().items() if name not in self.infinite]
+        state = [tensor for name, tensor in state_tensors(self.model).items() if name not in self.infinite]
         for found in self.optimizer.state.values():
             state += [value for value in found.values() if isinstance(value, Tensor)]
         if self.average is not None:
@@ -111,7 +112,7 @@ class Updates:
     def release(self) -> None:
         """Leave no gradients, convolutions as they were, and the user's own optimiser with the rates it came with."""
         use_library(self.model, self.plan.unfolded)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
 
