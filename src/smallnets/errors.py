@@ -82,6 +82,18 @@ def check_int(who: str, option: str, given: object, least: int = 1) -> None:
         raise OptionError(message(who, f"{option} to be an integer of at least {least}", repr(given)))
 
 
+def check_ints(who: str, option: str, each: str, given: object) -> None:
+    """Refuse what is not a sequence of integers of at least 1; ``each`` is what one of them is called.
+
+    Raises:
+        OptionError: Naming the option and the value.
+    """
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise OptionError(message(who, f"{option} to be a sequence of integers", repr(given)))
+    for value in given:
+        check_int(who, f"every {each} in {option}", value)
+
+
 def check_text(who: str, option: str, given: object) -> None:
     """Refuse what is not a string.
 

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..data.augment import Augmentation, augment, normalise
 from ..data.decoding import processors
 from ..data.imageset import ImageSet, ImageStream, check_labels
 from ..data.stateless import key, order
-from ..errors import DataError, message
+from ..errors import DataError, first_line, message
 from .samples import Samples, Stats
 from .seeded import epoch_of
 
@@ -123,8 +123,8 @@ class Feed:
 
     def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
         loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
-        for (images, labels), index, size in zip(loader, mine, sizes, strict=True):
-            images, labels = self._checked(images, labels)
+        for batch, index, size in zip(loader, mine, sizes, strict=True):
+            images, labels = self._checked(*pair(batch, "fit"))
             images = augment(images, self.augmentation, self.seed, epoch, index)
             images = as_floats(images, self.samples.stats, self.channels_last)
             yield Batch(images, labels, size, self._weight(size))
@@ -155,7 +155,28 @@ def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
         raise DataError(
             message(who, "batches of (images, labels), images as tensors", got, "Let the Dataset give tensors.")
         )
-    return batch[0], torch.as_tensor(batch[1])
+    try:
+        labels = torch.as_tensor(batch[1])
+    except (TypeError, ValueError, RuntimeError):
+        labels = torch.empty(0, 0)
+    if labels.shape != batch[0].shape[:1] or labels.dtype.is_floating_point:
+        got = f"{tuple(labels.shape)} {labels.dtype}" if labels.numel() else f"a {type(batch[1]).__name__}"
+        advice = "Of probabilities, take argmax(dim=1)."
+        raise DataError(message(who, "a whole-numbered label a picture", got, advice))
+    return batch[0], labels.long()
+
+
+def together(samples: list[Any]) -> Any:
+    """A batch out of samples, as torch makes it.
+
+    Raises:
+        DataError: When they do not go together.
+    """
+    try:
+        return default_collate(samples)
+    except (TypeError, RuntimeError) as error:
+        advice = "Bring them to one size, and give each a number as its label."
+        raise DataError(message("smallnets", "samples that make a batch", first_line(error), advice)) from error
 
 
 def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) -> Tensor:
@@ -175,6 +196,7 @@ def index_loader(
         num_workers=workers or (processors() if isinstance(data, ImageStream) else 0),
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
+        collate_fn=together,
     )
 
 

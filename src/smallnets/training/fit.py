@@ -110,6 +110,7 @@ def fit(
     True
     """
     given = {name: value for name, value in locals().items() if name not in ("model", "train", "val", "options")}
+    check_kinds(callbacks, options)
     given["callbacks"] = tuple(callbacks)
     given["device"] = str(device)
     given["run_dir"] = None if run_dir is None else str(run_dir)
@@ -122,3 +123,11 @@ def fit(
             raise OptionError(message("fit", "either options= or keywords", f"both ({', '.join(changed)})", advice))
     with preserved(model):
         return Run(model, train, val, options).go()
+
+
+def check_kinds(callbacks: object, options: object) -> None:
+    """Refuse callbacks that are no list, and options that are none."""
+    if not isinstance(callbacks, Sequence):
+        raise OptionError(message("fit", "a list of callbacks", repr(callbacks), "Put a single one into a list."))
+    if options is not None and not isinstance(options, FitOptions):
+        raise OptionError(message("fit", "options to be FitOptions", repr(options), "Make it: FitOptions(...)."))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..data.augment import choose
-from ..errors import OptionError, check_int, message
+from ..errors import OptionError, check_int, check_number, message
 from .checks import check_run, probe
 from .distributed import Group
 from .evaluate import natural_size
@@ -93,7 +93,9 @@ def find_lr(
     True
     """
     check_int("find_lr", "steps", steps, least=10)
-    if not 0 < start < end < math.inf:
+    for name, value in (("start", start), ("end", end)):
+        check_number("find_lr", name, value, 0)
+    if not 0 < start < end:
         raise OptionError(message("find_lr", "0 < start < end", f"start {start} and end {end}"))
     if isinstance(optimizer, torch.optim.Optimizer):
         raise OptionError(message("find_lr", "an optimizer's name or a factory", "an instance", "It trains a copy."))

@@ -50,7 +50,8 @@ class Samples:
                 first: Any = next(batches, None)
             first = first if isinstance(first, Tensor | None) else first[0]
             return () if first is None else tuple(first.shape[1:])
-        first = self.data[0][0]
+        sample = self.data[0]
+        first = sample[0] if isinstance(sample, tuple | list | Tensor | np.ndarray) else sample
         if not isinstance(first, Tensor | np.ndarray):
             advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
             raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
@@ -92,7 +93,11 @@ def understand(data: object, who: str, like: Stats | None = None, size: tuple[in
 
 
 def from_pair(pair: Sequence[Any], who: str, like: Stats | None) -> Samples:
-    images, labels = (torch.as_tensor(np.asarray(part) if not isinstance(part, Tensor) else part) for part in pair)
+    try:
+        images, labels = (part if isinstance(part, Tensor) else torch.as_tensor(np.asarray(part)) for part in pair)
+    except (TypeError, ValueError, RuntimeError) as error:
+        got = " and ".join(f"a {type(part).__name__}" for part in pair)
+        raise DataError(message(who, "images and labels, as tensors or arrays of numbers", got)) from error
     if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
         got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
         raise DataError(message(who, "images (N, C, H, W) and N whole-numbered labels", got))

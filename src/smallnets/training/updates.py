@@ -1,14 +1,14 @@
 """One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data.stateless import key
-from ..errors import RunError, message
+from ..errors import OptionError, RunError, message
 from .distributed import Group
 from .feed import Batch
 from .options import FitOptions
@@ -65,7 +65,7 @@ class Updates:
             images, labels = self.plan.arrange(batch.images), batch.labels
             self.full = self.full or len(images)
             if not isinstance(options.augment, str):
-                images = options.augment(images)
+                images = augmented(options.augment, images)
             images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
             # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
             share = batch.weight * len(labels) / total * self.group.world
@@ -156,6 +156,19 @@ class Updates:
             yield
         finally:
             self.average.swap(self.model)
+
+
+def augmented(augment: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The batch that a user's augmentation makes of a batch.
+
+    Raises:
+        ValueError: When it is none of as many pictures.
+    """
+    found: Any = augment(images)
+    if not isinstance(found, Tensor) or found.shape[:1] != images.shape[:1]:
+        got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise OptionError(message("fit", f"augment to give {len(images)} pictures, as it was given", got))
+    return found
 
 
 def seed_draws(device: torch.device, seed: int) -> None:
