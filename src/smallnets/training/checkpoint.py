@@ -22,6 +22,10 @@ BROKEN = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
+class NewerFormatError(RunError):
+    """A checkpoint that a newer version wrote."""
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
     """Call ``write(file)`` on a temporary file beside ``path``, then put it in place; ``keep`` gets the old one.
 
@@ -120,7 +124,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint, verified; never runs code from the file.
 
     Raises:
-        RunError: When it is torn, foreign or of a newer format.
+        NewerFormatError: When a newer version wrote it.
+        RunError: When it is torn or foreign.
     """
     try:
         check_whole(path)
@@ -134,7 +139,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(message("smallnets", f"a checkpoint of smallnets in {path}", "another file"))
     if content["format"] > FORMAT:
         advice = "Upgrade smallnets."
-        raise RunError(message("smallnets", f"checkpoint format {FORMAT} or older", content["format"], advice))
+        wanted = f"checkpoint format {FORMAT} or older in {path}"
+        raise NewerFormatError(message("smallnets", wanted, content["format"], advice))
     return content
 
 
@@ -148,6 +154,8 @@ def read_newest(folder: Path) -> dict[str, Any] | None:
     for place, path in enumerate(there):
         try:
             return read_checkpoint(path)
+        except NewerFormatError:  # a whole one, that is not ours to pass over
+            raise
         except RunError as error:
             if place == len(there) - 1:
                 got = "damaged ones: " + ", ".join(path.name for path in there)

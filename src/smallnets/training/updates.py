@@ -44,7 +44,8 @@ class Updates:
         if self.group.world > 1:
             device = self.plan.device
             ids = [device.index] if device.type == "cuda" else None
-            self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
+            with self.group.one_message():
+                self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
         use_unfolded(self.model, self.plan.unfolded)
 
     def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
