@@ -3,13 +3,12 @@
 import copy
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from ..data.augment import choose
 from ..errors import OptionError, check_int, check_number, message
 from .checks import check_run, probe
 from .distributed import Group
@@ -109,9 +108,8 @@ def find_lr(
     check_run(model, samples, None, options, Group())
     with preserved(model):
         trial = copy.deepcopy(model).to(place)
-        feed = Feed(samples, plan_batches(samples.count, batch_size, least=2), place, seed)
-        if not samples.is_loader and samples.stats is not None:
-            feed = replace(feed, augmentation=choose(augment, samples.source, samples.one_shape()[1]))
+        batches = plan_batches(samples.count, batch_size, least=2)
+        feed = Feed(samples, batches, place, seed, samples.augmentation(augment))
         plan = Plan(place)
         probe(trial, feed, plan)
         trial.train()

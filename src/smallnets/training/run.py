@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.augment import choose
 from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
 from .calibrate import choose_plan
@@ -135,12 +134,7 @@ class Run:
         normed = any(isinstance(module, BATCH_NORMS) for module in self.model.modules())
         batches = plan_batches(samples.count, options.batch_size, least=2 * self.group.world if normed else 1)
         chosen = options.augment
-        own = samples.is_loader or not isinstance(chosen, str)
-        unknown = samples.stats is None or samples.source == "tensors"  # such pictures may be anything
-        if own or (chosen == "auto" and unknown):
-            augmentation = None
-        else:
-            augmentation = choose(str(chosen), samples.source, samples.one_shape()[1])
+        augmentation = samples.augmentation(chosen) if isinstance(chosen, str) else None
         return Feed(
             samples,
             batches,

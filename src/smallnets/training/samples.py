@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..data.augment import Augmentation, choose
 from ..data.imageset import ImageSet, ImageStream, check_labels
 from ..data.sources import channel_stats
 from ..errors import DataError, OptionError, message
@@ -56,6 +57,19 @@ class Samples:
             advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
             raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
         return tuple(first.shape)
+
+    def augmentation(self, name: str) -> Augmentation | None:
+        """The augmentation of a name; ``"auto"`` leaves alone what may be anything: tensors, a Dataset.
+
+        Raises:
+            ValueError: When there is no such augmentation, or none of what is no picture.
+        """
+        if self.is_loader or (name == "auto" and (self.stats is None or self.source == "tensors")):
+            return None
+        shape = self.one_shape()
+        if len(shape) != 3 and name != "none":
+            raise OptionError(message("fit", f"pictures (C, H, W) for augment={name!r}", f"samples of shape {shape}"))
+        return choose(name, self.source, shape[1] if len(shape) == 3 else 0)
 
 
 def understand(data: object, who: str, like: Stats | None = None, size: tuple[int, int] | None = None) -> Samples:

@@ -110,6 +110,8 @@ class Mixer:
         if self.name == "mixup":
             mixed = images.lerp(images[partner], 1 - share)
         else:
+            if images.dim() != 4:
+                raise OptionError(message("fit", "pictures (N, C, H, W) for cutmix", tuple(images.shape)))
             height, width = images.shape[2:]
             top, bottom, left, right = cut_box(height, width, share, random)
             mixed = images.clone()
