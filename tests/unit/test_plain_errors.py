@@ -78,6 +78,25 @@ def test_nets(model: Any, text: str) -> None:
             call()
 
 
+class Auxiliary(Gives):
+    """Gives more in training, as GoogLeNet does."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) if self.training else self.net(x)
+
+
+@pytest.mark.parametrize("measured", [{}, {"deterministic": False, "epochs": 100}])
+def test_nets_that_give_more_in_training(measured: dict[str, Any]) -> None:
+    with pytest.raises(sn.OptionError, match=re.escape("logits (N, classes); got a tuple")):
+        sn.fit(Auxiliary(lambda logits: (logits, logits)), PAIR, **{**QUIET, **measured})
+
+
+def test_a_lone_sample_under_batch_norm() -> None:
+    normed = nn.Sequential(net(), nn.BatchNorm1d(4))
+    with pytest.raises(sn.OptionError, match="at least two samples a batch for batch norm; got 1"):
+        sn.fit(normed, PAIR, **{**QUIET, "batch_size": 1})
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [

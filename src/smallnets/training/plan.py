@@ -75,6 +75,11 @@ def logits_of(model: nn.Module, images: Tensor, plan: Plan, who: str) -> Tensor:
             raise
         wanted = f"a net that takes pictures {tuple(images.shape)} and nothing else"
         raise OptionError(message(who, wanted, f"one that does not ({first_line(error)})")) from error
+    return check_logits(found, images, who)
+
+
+def check_logits(found: object, images: Tensor, who: str) -> Tensor:
+    """What a net gave, in fp32, if that is a row of logits a picture."""
     if not isinstance(found, Tensor) or found.dim() != 2 or len(found) != len(images):
         got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
         advice = "Wrap a net that gives more, so that its forward returns the logits."

@@ -12,7 +12,7 @@ from ..errors import OptionError, RunError, message
 from .distributed import Group
 from .feed import Batch
 from .options import FitOptions
-from .plan import Plan, state_tensors
+from .plan import Plan, check_logits, state_tensors
 from .schedules import Schedule
 from .step import Average, Mixer, Watch, all_finite, make_loss, make_optimizer
 from .unfolded import use_library, use_unfolded
@@ -73,9 +73,10 @@ class Updates:
             with self._gradients_join(number == len(batches) - 1):
                 # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
                 odd = self.plan.compile and self.group.world == 1 and len(images) != self.full
-                with self.plan.autocast():
-                    logits = (self.model if odd else self.parallel)(images)
-                loss = loss_of(logits.float(), labels)
+                with self.plan.autocast(), lone_samples_told(images):
+                    found = (self.model if odd else self.parallel)(images)
+                logits = check_logits(found, images, "fit")
+                loss = loss_of(logits, labels)
                 (loss * share).backward()
             with torch.no_grad():
                 loss_sum += loss.detach().double() * (batch.weight * len(labels))
@@ -157,6 +158,22 @@ class Updates:
             yield
         finally:
             self.average.swap(self.model)
+
+
+@contextlib.contextmanager
+def lone_samples_told(images: Tensor) -> Generator[None, None, None]:
+    """Torch's error of a batch norm over one value, in one sentence.
+
+    Raises:
+        ValueError: Instead of torch's.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        advice = "Take another batch_size, or drop_last=True in a DataLoader."
+        raise OptionError(message("fit", "at least two samples a batch for batch norm", len(images), advice)) from error
 
 
 def augmented(augment: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
