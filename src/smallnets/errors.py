@@ -44,6 +44,11 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def nearest(given: object, allowed: Iterable[object]) -> str:
     """A hint that names the allowed value closest in spelling, or nothing; of equally close ones that begins alike.
 
@@ -83,6 +88,18 @@ def check_int(who: str, option: str, given: object, least: int = 1) -> None:
     """
     if isinstance(given, bool) or not isinstance(given, int) or given < least:
         raise OptionError(message(who, f"{option} to be an integer of at least {least}", repr(given)))
+
+
+def check_ints(who: str, option: str, each: str, given: object) -> None:
+    """Refuse what is not a sequence of integers of at least 1; ``each`` is what one of them is called.
+
+    Raises:
+        OptionError: Naming the option and the value.
+    """
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise OptionError(message(who, f"{option} to be a sequence of integers", repr(given)))
+    for value in given:
+        check_int(who, f"every {each} in {option}", value)
 
 
 def check_text(who: str, option: str, given: object) -> None:

@@ -55,7 +55,7 @@ def plot_history(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
             )
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
@@ -71,6 +71,10 @@ def plot_lr_curve(
     axes.semilogx(lrs, losses, color=TRAIN)
     at = min(range(len(lrs)), key=lambda i: abs(lrs[i] - suggestion))
     axes.plot([suggestion], [losses[at]], "o", color=VAL, label=f"suggestion {suggestion:.2g}")
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    low, high = losses[lowest], max(losses[: lowest + 1])
+    if high > low:
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))  # the descent, not how it diverges
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss, smoothed")
     axes.set_title("Learning-rate range test", loc="left", fontweight="bold")
@@ -129,14 +133,23 @@ def plot_grid(
         axes.set_yticks([])
         right = true is None or true[place] == predicted[place]
         colour = GREY if true is None else (GOOD if right else BAD)
-        title = f"{predicted[place]}  {sure[place]:.0%}"
+        title = f"{short(predicted[place])}  {sure[place]:.0%}"
         if true is not None and not right:
-            title += f"\ntrue: {true[place]}"
+            title += f"\ntrue: {short(true[place])}"
         axes.set_title(title, fontsize=7.5, color=colour, pad=3, fontweight="normal" if right else "bold")
         for spine in axes.spines.values():
             spine.set_color(colour)
             spine.set_linewidth(0.8 if right else 2)
     return save(figure, path)
+
+
+def short(name: str, most: int = 13) -> str:
+    """A class name that fits above its picture.
+
+    >>> short("a rather long name")
+    'a rather lon…'
+    """
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def as_picture(image: Tensor) -> npt.NDArray[Any]:

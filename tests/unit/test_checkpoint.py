@@ -54,8 +54,18 @@ def test_nothing_is_nothing(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     torch.save({"format": FORMAT + 1}, tmp_path / "last.ckpt")
-    with pytest.raises(RunError, match=f"expected checkpoint format {FORMAT} or older; got {FORMAT + 1}. Upgrade"):
+    with pytest.raises(
+        RunError, match=f"expected checkpoint format {FORMAT} or older in .*; got {FORMAT + 1}. Upgrade"
+    ):
         read_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_a_newer_last_checkpoint_is_not_passed_over(tmp_path: Path) -> None:
+    """Nor called damaged, with the advice to remove it."""
+    write_checkpoint(tmp_path / "previous.ckpt", {"step": 1})
+    torch.save({"format": FORMAT + 1}, tmp_path / "last.ckpt")
+    with pytest.raises(RunError, match="Upgrade smallnets"):
+        read_newest(tmp_path)
 
 
 def test_no_code_runs_from_a_checkpoint(tmp_path: Path) -> None:

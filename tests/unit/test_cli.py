@@ -140,6 +140,11 @@ def test_a_mistake_is_one_line_and_exit_code_2(run: Run, arguments: tuple[str, .
     assert not Path("runs").exists() or not any(Path("runs").rglob("*.ckpt"))
 
 
+def test_nothing_asked_is_answered_with_the_help(run: Run) -> None:
+    code, out, err = run()
+    assert code == 2 and "Usage" in out and not err
+
+
 def test_debug_shows_the_traceback() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "smallnets", "fit", "lenet", "--data", "digits", "--debug"],

@@ -81,6 +81,14 @@ def test_worker_processes_change_nothing(image_folder: Make, monkeypatch: pytest
     assert SERIAL > 60 and torch.equal(alone.images, together.images) and alone.ids == together.ids
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decoded_pixels_may_be_written_to(channels: int) -> None:
+    """torch warns of a tensor over memory that may not."""
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4)).save(buffer, "PNG")
+    assert decode(buffer.getvalue(), channels, None).flags.writeable
+
+
 def test_grey_folders_have_one_channel_unless_asked_otherwise(image_folder: Make) -> None:
     root = image_folder(grey=True)
     assert load(root).images.shape[1] == 1

@@ -53,6 +53,20 @@ def test_constant_logits_are_not_always_right() -> None:
     assert found.accuracy == 0.1 and found.topk[5] <= 0.5
 
 
+def test_equal_logits_rank_as_they_do_for_accuracy() -> None:
+    logits = torch.randn(300, 20, generator=torch.Generator().manual_seed(0)).mul(2).round()
+    labels = torch.arange(300) % 20
+    found = sn.evaluate(nn.Flatten(), (logits[:, :, None, None], labels), topk=(1, 2, 5))
+    places = np.argsort(-logits.numpy(), axis=1, kind="stable")
+    hits = [float((places[:, :rank] == labels.numpy()[:, None]).any(axis=1).mean()) for rank in (1, 2, 5)]
+    assert list(found.topk.values()) == pytest.approx(hits) and found.topk[1] == found.accuracy
+
+
+def test_logits_that_are_no_numbers_are_never_right() -> None:
+    nothing = torch.full((8, 3, 1, 1), float("nan"))
+    assert sn.evaluate(nn.Flatten(), (nothing, torch.ones(8, dtype=torch.int64)), topk=(1, 2)).topk == {1: 0, 2: 0}
+
+
 def test_sums_are_float64_in_batch_order() -> None:
     images, labels = torch.randn(1000, 1, 1, 3), torch.randint(0, 3, (1000,))
     parts = [

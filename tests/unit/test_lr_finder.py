@@ -65,3 +65,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_arguments(options: dict[str, Any], text: str) -> None:
     with pytest.raises(OptionError, match=re.escape(text)):
         sn.find_lr(sn.lenet5(), load("digits"), **options)
+
+
+def test_tensors_are_taken_as_they_are_as_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be anything: no crop, no mirror image."""
+    from smallnets.data.augment import Crop
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Crop, "__call__", never)
+    digits = load("digits")
+    pair = digits.images[:64] / 255, digits.labels[:64]
+    torch.manual_seed(0)
+    assert sn.find_lr(sn.lenet5(), pair, steps=20, batch_size=32).suggestion > 0

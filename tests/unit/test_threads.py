@@ -49,3 +49,9 @@ def test_hooks_and_threads_are_given_back_also_after_an_error() -> None:
         _ = 1 / 0
     assert torch.get_num_threads() == 3
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_a_compiled_net_is_not_compiled_anew_around_hooks() -> None:
+    net = torch.compile(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4)), backend="eager")
+    with threads.steady_threads(net, torch.device("cpu")):
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())

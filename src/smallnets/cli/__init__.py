@@ -56,9 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
         usage = getattr(error, "format_message", None)
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
-        text = usage() if usage else str(error)
-        if text:  # none when the help was shown for want of a command
-            tell(text)
+        if told := usage() if usage else str(error):  # of a bare command the help has said it all
+            tell(told)
         code = 2
     if code == 130:  # Typer's code for Ctrl-C, too
         tell("interrupted; run the same command again to go on")

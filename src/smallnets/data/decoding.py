@@ -57,7 +57,8 @@ def decode(data: bytes, channels: int, size: tuple[int, int] | None) -> Pixels:
                 pixels = np.asarray(picture)
     except BROKEN as error:
         raise OSError(str(error)) from error  # Pillow's other ways to say that a file is broken
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    # Copies: Pillow's own memory is not to be written to, which torch minds.
+    return pixels[None].copy() if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def cover(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

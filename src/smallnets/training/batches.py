@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..data.augment import normalise
 from ..data.decoding import processors
 from ..data.imageset import ImageSet, ImageStream
-from ..errors import DataError, message
+from ..errors import DataError, first_line, message
 from .samples import Samples, Stats
 
 
@@ -51,7 +51,28 @@ def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
         raise DataError(
             message(who, "batches of (images, labels), images as tensors", got, "Let the Dataset give tensors.")
         )
-    return batch[0], torch.as_tensor(batch[1])
+    try:
+        labels = torch.as_tensor(batch[1])
+    except (TypeError, ValueError, RuntimeError):
+        labels = torch.empty(0, 0)
+    if labels.shape != batch[0].shape[:1] or labels.dtype.is_floating_point:
+        got = f"{tuple(labels.shape)} {labels.dtype}" if labels.numel() else f"a {type(batch[1]).__name__}"
+        advice = "Of probabilities, take argmax(dim=1)."
+        raise DataError(message(who, "a whole-numbered label a picture", got, advice))
+    return batch[0], labels.long()
+
+
+def together(samples: list[Any]) -> Any:
+    """A batch out of samples, as torch makes it.
+
+    Raises:
+        DataError: When they do not go together.
+    """
+    try:
+        return default_collate(samples)
+    except (TypeError, RuntimeError) as error:
+        advice = "Bring them to one size, and give each a number as its label."
+        raise DataError(message("smallnets", "samples that make a batch", first_line(error), advice)) from error
 
 
 def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) -> Tensor:
@@ -71,6 +92,7 @@ def index_loader(
         num_workers=workers or (processors() if isinstance(data, ImageStream) else 0),
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
+        collate_fn=together,
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .options import FitOptions
-from .plan import Plan
+from .plan import Plan, check_logits
 from .unfolded import layers_that_gain, use_unfolded
 
 STEPS = 3  # timed steps a candidate, after one to warm up
@@ -151,7 +151,7 @@ def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: P
     started = time.perf_counter()
     with plan.autocast():
         logits = net(images)
-    value = loss(logits.float(), labels)
+    value = loss(check_logits(logits, images, "fit"), labels)
     value.backward()
     net.zero_grad(set_to_none=True)
     synchronise(plan.device)

@@ -15,11 +15,15 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ..errors import RunError, message
+from ..errors import RunError, first_line, message
 
 FORMAT = 1
 BROKEN = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+
+class NewerFormatError(RunError):
+    """A checkpoint that a newer version wrote."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
@@ -49,7 +53,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], keep: Path
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         part.unlink(missing_ok=True)
         left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
-        text = message("fit", f"to write {path}", str(error).splitlines()[0], f"Free some space; {left}.")
+        text = message("fit", f"to write {path}", first_line(error), f"Free some space; {left}.")
         raise RunError(text) from error
 
 
@@ -120,7 +124,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint, verified; never runs code from the file.
 
     Raises:
-        RunError: When it is torn, foreign or of a newer format.
+        NewerFormatError: When a newer version wrote it.
+        RunError: When it is torn or foreign.
     """
     try:
         check_whole(path)
@@ -134,7 +139,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(message("smallnets", f"a checkpoint of smallnets in {path}", "another file"))
     if content["format"] > FORMAT:
         advice = "Upgrade smallnets."
-        raise RunError(message("smallnets", f"checkpoint format {FORMAT} or older", content["format"], advice))
+        wanted = f"checkpoint format {FORMAT} or older in {path}"
+        raise NewerFormatError(message("smallnets", wanted, content["format"], advice))
     return content
 
 
@@ -148,6 +154,8 @@ def read_newest(folder: Path) -> dict[str, Any] | None:
     for place, path in enumerate(there):
         try:
             return read_checkpoint(path)
+        except NewerFormatError:  # a whole one, that is not ours to pass over
+            raise
         except RunError as error:
             if place == len(there) - 1:
                 got = "damaged ones: " + ", ".join(path.name for path in there)

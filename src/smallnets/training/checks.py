@@ -12,7 +12,7 @@ from ..errors import DataError, OptionError, message
 from .distributed import Group
 from .feed import Feed
 from .options import FitOptions
-from .plan import Plan
+from .plan import Plan, logits_of
 from .samples import Samples, check_fit
 
 
@@ -59,12 +59,9 @@ def probe(model: nn.Module, feed: Feed, plan: Plan) -> None:
     if first is None:
         advice = "Leave drop_last out, or take a smaller batch."
         raise DataError(message("fit", "at least one batch an epoch", "none", advice))
-    images = plan.arrange(first.images[:2])
     model.eval()
-    with torch.inference_mode(), plan.autocast():
-        logits = model(images).float()
-    if logits.dim() != 2 or len(logits) != len(images):
-        raise OptionError(message("fit", "a net that gives logits (N, classes)", tuple(logits.shape)))
+    with torch.inference_mode():
+        logits = logits_of(model, first.images[:2], plan, "fit")
     known = samples.classes
     needed = 0 if known is None else len(known)
     if samples.labels is not None and known is None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import RunError, message
 from .feed import Share
+from .plan import state_tensors
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Group:
         if self.world == 1:
             return [thing]
         found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, thing)
+        with self.one_message():
+            dist.all_gather_object(found, thing)
         return found
 
     def from_leader(self, thing: Any) -> Any:
@@ -69,24 +71,28 @@ class Group:
         if self.world == 1:
             return thing
         box = [thing]
-        dist.broadcast_object_list(box, src=0)
+        with self.one_message():
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum of everybody's tensor, in place."""
         if self.world > 1:
-            dist.all_reduce(tensor)
+            with self.one_message():
+                dist.all_reduce(tensor)
         return tensor
 
     def align(self, model: nn.Module) -> None:
         """Give everybody the leader's weights and buffers: batch norms saw other pictures on each process."""
         if self.world > 1:
-            for tensor in model.state_dict().values():
-                dist.broadcast(tensor, src=0)
+            with self.one_message():
+                for tensor in state_tensors(model).values():
+                    dist.broadcast(tensor, src=0)
 
     def wait(self) -> None:
         if self.world > 1:
-            dist.barrier()
+            with self.one_message():
+                dist.barrier()
 
 
 def current_group(device: torch.device | None = None) -> Group:

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..data.imageset import check_labels
-from ..errors import OptionError, check_choice, check_int, message
+from ..errors import OptionError, check_choice, check_int, check_ints, message
 from .batches import Batch, in_order, plan_batches
 from .distributed import Group, current_group
 from .inference import prepare
 from .metrics import Metrics, Predictions, metrics_from, top_hits
-from .plan import Plan, choose_device, preserved
+from .plan import Plan, choose_device, logits_of, preserved
 from .samples import Samples, Stats, check_fit, understand, workers_errors_plain
 from .threads import steady_threads
 from .tta import Views
@@ -60,11 +60,11 @@ def evaluate(
     >>> evaluate(lenet5(), load("digits", "test")).n
     359
     """
-    for rank in topk:
-        check_int("evaluate", "every rank in topk", rank)
+    check_ints("evaluate", "topk", "rank", topk)
+    check_ints("evaluate", "scales", "side", scales or ())
     check_options("evaluate", batch_size, precision)
     place = choose_device(device)
-    views = None if tta is None and scales is None else Views(model, tta, scales)
+    views = Views(model, tta, scales) if tta is not None or scales else None
     with preserved(model):
         samples = understand(data, "evaluate", like=known_stats(model), size=natural_size(model))
         check_fit(samples, model, "evaluate")
@@ -126,8 +126,8 @@ def predict_parts(
         model.to(place).eval()
         net, plan, facts = prepare(model, samples, batch_size, precision, place)
         done = 0
-        for batch, logits in forward(net, samples, batch_size, plan, progress):
-            shares = F.softmax(logits.float(), dim=1).cpu()
+        for batch, logits in forward(net, samples, batch_size, plan, progress, who="predict"):
+            shares = F.softmax(logits, dim=1).cpu()
             stop = done + len(batch.labels)
             ids = tuple(map(str, range(done, stop))) if samples.ids is None else samples.ids[done:stop]
             names = samples.classes
@@ -160,15 +160,16 @@ def forward(
     plan: Plan,
     progress: bool,
     batches: list[tuple[int, int]] | None = None,
+    who: str = "evaluate",
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Batches in order with their logits, without gradients."""
+    """Batches in order with their logits, in fp32, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
         for batch in in_order(samples, batches, plan.device, workers=0):
             next_batch(batch.images)
-            yield batch, model(plan.arrange(batch.images))
+            yield batch, logits_of(model, batch.images, plan, who)
             bar.update(len(batch.labels))
 
 
@@ -193,10 +194,7 @@ def measure(
     hits: list[Tensor] = []
     confusion: Tensor | None = None
     ranks: tuple[int, ...] = ()
-    for batch, raw in forward(model, samples, batch_size, plan, progress and group.leads, mine):
-        logits = raw.float()
-        if logits.dim() != 2:
-            raise OptionError(message("evaluate", "logits of shape (N, classes)", tuple(logits.shape)))
+    for batch, logits in forward(model, samples, batch_size, plan, progress and group.leads, mine):
         classes = logits.shape[1]
         if confusion is None or samples.labels is None:
             check_labels("evaluate", (batch.labels if samples.labels is None else samples.labels).cpu(), classes)

@@ -3,10 +3,11 @@
 N batch, C channels, H W pixels.
 """
 
+import contextlib
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ..data.imageset import ImageSet, check_labels
 from ..data.stateless import key, order
 from .batches import Batch, ahead, as_floats, index_loader, pair
 from .samples import Samples
+from .seeded import epoch_of
 
 
 class Share(NamedTuple):
@@ -97,8 +99,8 @@ class Feed:
 
     def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
         loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
-        for (images, labels), index, size in zip(loader, mine, sizes, strict=True):
-            images, labels = self._checked(images, labels)
+        for batch, index, size in zip(loader, mine, sizes, strict=True):
+            images, labels = self._checked(*pair(batch, "fit"))
             images = augment(images, self.augmentation, self.seed, epoch, index)
             images = as_floats(images, self.samples.stats, self.channels_last)
             yield Batch(images, labels, size, self._weight(size))
@@ -106,18 +108,8 @@ class Feed:
     def _from_loader(self, epoch: int, first: int) -> Generator[Batch, None, None]:
         if hasattr(self.samples.data.sampler, "set_epoch"):
             self.samples.data.sampler.set_epoch(epoch)
-        iterator: Iterator[Any] | None = None
-        state = torch.Generator().manual_seed(key(self.seed, epoch, 0)).get_state()
-        for number in itertools.count():
-            # A DataLoader draws its order, and often its transforms, from the global generator: lend it one of its own.
-            with torch.random.fork_rng(devices=[]):
-                torch.set_rng_state(state)
-                iterator = iter(self.samples.data) if iterator is None else iterator
-                batch = next(iterator, None)
-                state = torch.get_rng_state()
-            if batch is None:
-                return
-            if number >= first:
+        with contextlib.closing(epoch_of(self.samples.data, key(self.seed, epoch, 0))) as batches:
+            for batch in itertools.islice(batches, first, None):
                 images, labels = self._checked(*pair(batch, "fit"))
                 yield Batch(as_floats(images, None), labels, len(labels) * self.share.world)
 

@@ -55,9 +55,9 @@ def fit(
 
     Args:
         model: Any net that returns logits (N, classes); its device, train flags and memory format come back as they
-            were, as do torch's RNG and global flags.
+            were, as do torch's global flags and the generators of torch, NumPy and Python.
         train: An ImageSet or ImageStream, a pair of tensors or arrays (images (N, C, H, W), labels (N,)), a Dataset
-            of (image, label), or a DataLoader, which is taken as it comes.
+            of (image, label), or a DataLoader, which is taken as it comes, and draws from ``seed`` and epoch.
         val: Data of the same kinds to measure after each epoch. Never the test set.
         epochs: The final total, also when a run is resumed.
         batch_size: Samples an update sees, over all processes.
@@ -70,12 +70,12 @@ def fit(
             ``f(step, total_steps)`` that gives a factor of ``lr``.
         warmup_epochs: Epochs of linear warm-up in front.
         loss: ``"cross-entropy"``, a module, or a function of (logits, labels) that gives a mean.
-        label_smoothing: Of the cross entropy in training; validation reports it without.
+        label_smoothing: Of ``"cross-entropy"`` in training; validation reports it without.
         augment: ``"auto"`` (by the source: small shifts for handwriting, crop and flip below 64 pixels, resized crop
             and flip above), ``"none"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"``, or a callable on a batch.
         mix: ``"mixup(alpha)"`` or ``"cutmix(alpha)"``.
         ema: Decay of averaged weights, which then are validated, saved as best and returned.
-        clip_norm: Largest norm of the gradient.
+        clip_norm: Largest norm of the gradient of all that the optimizer holds.
         accumulate: Batches an update sums gradients over.
         precision: ``"fp32"``, ``"bf16"`` (autocast), or ``"auto"``.
         channels_last: Memory layout of pictures and kernels.
@@ -110,6 +110,7 @@ def fit(
     True
     """
     given = {name: value for name, value in locals().items() if name not in ("model", "train", "val", "options")}
+    check_kinds(callbacks, options)
     given["callbacks"] = tuple(callbacks)
     given["device"] = str(device)
     given["run_dir"] = None if run_dir is None else str(run_dir)
@@ -122,3 +123,11 @@ def fit(
             raise OptionError(message("fit", "either options= or keywords", f"both ({', '.join(changed)})", advice))
     with preserved(model):
         return Run(model, train, val, options).go()
+
+
+def check_kinds(callbacks: object, options: object) -> None:
+    """Refuse callbacks that are no list, and options that are none."""
+    if not isinstance(callbacks, Sequence):
+        raise OptionError(message("fit", "a list of callbacks", repr(callbacks), "Put a single one into a list."))
+    if options is not None and not isinstance(options, FitOptions):
+        raise OptionError(message("fit", "options to be FitOptions", repr(options), "Make it: FitOptions(...)."))

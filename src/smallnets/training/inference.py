@@ -12,7 +12,7 @@ from ..surgery import fuse
 from .batches import in_order
 from .calibrate import synchronise
 from .distributed import Group
-from .plan import Plan
+from .plan import Plan, logits_of
 from .samples import Samples
 
 WORTH_IT = 5.0  # seconds of plain work under which nothing is measured or changed, so small sets are exact
@@ -69,10 +69,9 @@ def run(model: nn.Module, images: Tensor, plan: Plan) -> tuple[float, Tensor]:
     """Seconds of a batch, and its logits."""
     synchronise(plan.device)
     started = time.perf_counter()
-    with plan.autocast():
-        logits = model(plan.arrange(images))
+    logits = logits_of(model, images, plan, "evaluate")
     synchronise(plan.device)
-    return time.perf_counter() - started, logits.float()
+    return time.perf_counter() - started, logits
 
 
 def agreement(expected: Tensor, found: Tensor) -> dict[str, float]:

@@ -3,14 +3,13 @@
 import copy
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from ..data.augment import choose
-from ..errors import OptionError, check_int, message
+from ..errors import OptionError, check_int, check_number, message
 from .batches import plan_batches
 from .checks import check_run, probe
 from .distributed import Group
@@ -94,7 +93,9 @@ def find_lr(
     True
     """
     check_int("find_lr", "steps", steps, least=10)
-    if not 0 < start < end < math.inf:
+    for name, value in (("start", start), ("end", end)):
+        check_number("find_lr", name, value, 0)
+    if not 0 < start < end:
         raise OptionError(message("find_lr", "0 < start < end", f"start {start} and end {end}"))
     if isinstance(optimizer, torch.optim.Optimizer):
         raise OptionError(message("find_lr", "an optimizer's name or a factory", "an instance", "It trains a copy."))
@@ -108,9 +109,8 @@ def find_lr(
     check_run(model, samples, None, options, Group())
     with preserved(model):
         trial = copy.deepcopy(model).to(place)
-        feed = Feed(samples, plan_batches(samples.count, batch_size, least=2), place, seed)
-        if not samples.is_loader and samples.stats is not None:
-            feed = replace(feed, augmentation=choose(augment, samples.source, samples.one_shape()[1]))
+        batches = plan_batches(samples.count, batch_size, least=2)
+        feed = Feed(samples, batches, place, seed, samples.augmentation(augment))
         plan = Plan(place)
         probe(trial, feed, plan)
         trial.train()

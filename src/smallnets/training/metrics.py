@@ -133,9 +133,10 @@ def metrics_from(
 
 
 def top_hits(logits: Tensor, labels: Tensor, ranks: tuple[int, ...]) -> Tensor:
-    """How many labels are among the k largest logits, for each k: (ranks,)."""
-    if not ranks:
-        return torch.zeros(0, dtype=torch.int64, device=logits.device)
-    best = logits.topk(max(ranks), dim=1).indices
-    found = best == labels[:, None]
-    return torch.stack([found[:, :rank].any(dim=1).sum() for rank in ranks])
+    """How many labels are among the k largest logits, for each k: (ranks,); of equal ones the first, as for argmax."""
+    own = logits.gather(1, labels[:, None])
+    first = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
+    before = ~(logits <= own) | ((logits == own) & first)  # one that is no number stands before all
+    places = before.sum(dim=1)
+    hits = [(places < rank).sum() for rank in ranks]
+    return torch.stack(hits) if hits else torch.zeros(0, dtype=torch.int64, device=logits.device)

@@ -89,6 +89,13 @@ class FitOptions:
             check_choice(who, name, getattr(self, name), ("auto", True, False))
         monitors = ("val_accuracy", "val_loss", "accuracy", "loss")
         check_choice(who, "monitor", self.monitor, monitors)
+        for name in ("restore_best", "deterministic", "progress", "tensorboard"):
+            check_choice(who, name, getattr(self, name), (True, False))
+        for name in ("optimizer", "schedule", "loss", "augment"):
+            check_callable(name, getattr(self, name))
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise OptionError(message(who, "callbacks that can be called", repr(callback)))
         if isinstance(self.optimizer, str):
             check_choice(who, "optimizer", self.optimizer, OPTIMIZERS)
         if isinstance(self.schedule, str):
@@ -129,6 +136,12 @@ class FitOptions:
         ]
 
 
+def check_callable(name: str, given: object) -> None:
+    """Refuse a setting that is neither a name nor something callable, an optimiser included."""
+    if not isinstance(given, str | torch.optim.Optimizer) and not callable(given):
+        raise OptionError(message("fit", f"{name} to be a name or a callable", repr(given)))
+
+
 def qualified_name(thing: object) -> str:
     """``module.name`` of something callable, for a record."""
     name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
@@ -144,7 +157,7 @@ def parse_mix(text: str) -> tuple[str, float]:
     >>> parse_mix("mixup(0.2)")
     ('mixup', 0.2)
     """
-    name, _, rest = text.partition("(")
+    name, _, rest = str(text).partition("(")
     try:
         alpha = float(rest.removesuffix(")"))
     except ValueError:

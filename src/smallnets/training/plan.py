@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from ..errors import OptionError, message
+from ..errors import OptionError, SmallnetsError, first_line, message
 from .options import FitOptions
+from .seeded import lent_generators
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,36 @@ class Plan:
         }
 
 
+def logits_of(model: nn.Module, images: Tensor, plan: Plan, who: str) -> Tensor:
+    """What a net says of a batch under a plan: logits (N, classes), in fp32.
+
+    Raises:
+        ValueError: When the net cannot take the batch, or gives something else.
+    """
+    try:
+        with plan.autocast():
+            found = model(plan.arrange(images))
+    except (RuntimeError, TypeError, IndexError, OptionError) as error:
+        kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        if kind != torch.float32:
+            advice = "Convert it: net.float(); precision='bf16' then computes in bf16."
+            raise OptionError(message(who, "a net with weights of float32", kind, advice)) from error
+        if isinstance(error, torch.OutOfMemoryError | SmallnetsError):
+            raise
+        wanted = f"a net that takes pictures {tuple(images.shape)} and nothing else"
+        raise OptionError(message(who, wanted, f"one that does not ({first_line(error)})")) from error
+    return check_logits(found, images, who)
+
+
+def check_logits(found: object, images: Tensor, who: str) -> Tensor:
+    """What a net gave, in fp32, if that is a row of logits a picture."""
+    if not isinstance(found, Tensor) or found.dim() != 2 or len(found) != len(images):
+        got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        advice = "Wrap a net that gives more, so that its forward returns the logits."
+        raise OptionError(message(who, "a net that gives logits (N, classes)", got, advice))
+    return found.float()
+
+
 def choose_device(device: str | torch.device) -> torch.device:
     """The device asked for; CUDA where there is one for ``"auto"``, else the CPU.
 
@@ -78,10 +110,11 @@ def choose_device(device: str | torch.device) -> torch.device:
 @contextlib.contextmanager
 def preserved(model: nn.Module) -> Generator[None, None, None]:
     """Give the model back on its device, with its train flags and memory layout, and torch's RNG as it was."""
+    check_net(model)
     flags = [(module, module.training) for module in model.modules()]
     places = {name: (tensor.device, is_channels_last(tensor)) for name, tensor in named_tensors(model)}
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), lent_generators(), gradients_on():
         try:
             yield
         finally:
@@ -94,6 +127,27 @@ def preserved(model: nn.Module) -> Generator[None, None, None]:
                 if is_channels_last(tensor) != channels_last:
                     layout = torch.channels_last if channels_last else torch.contiguous_format
                     tensor.data = tensor.data.contiguous(memory_format=layout)
+
+
+def check_net(model: object) -> None:
+    """Refuse what is no net, and one whose parameters have no shape yet."""
+    if not isinstance(model, nn.Module):
+        raise OptionError(message("smallnets", "a net, which is an nn.Module", repr(model)))
+    if any(is_lazy(tensor) for _, tensor in named_tensors(model)):
+        advice = "Call it once: net(pictures)."
+        raise OptionError(message("smallnets", "a net with shapes", "lazy layers that saw no picture yet", advice))
+
+
+@contextlib.contextmanager
+def gradients_on() -> Generator[None, None, None]:
+    """Gradients, also where the caller switched them off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def state_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a net's state dict, where a module may keep other things, too."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:

@@ -1,6 +1,7 @@
 """A run: epochs of updates over a stateless feed, measured, saved and resumable at any step."""
 
 import contextlib
+import copy
 import importlib.metadata
 import itertools
 import math
@@ -49,7 +50,7 @@ class Run:
         self.reporter = Reporter(options, self.train.count, self.group.leads)
         self.progress = Progress()
         self.history = History(monitor=options.monitor)
-        self.best_state: dict[str, Tensor] | None = None
+        self.best_state: dict[str, Any] | None = None
 
     def go(self) -> History:
         """Train until the last epoch, and leave the weights that the options ask for in the model."""
@@ -194,7 +195,7 @@ class Run:
         if self.folder is not None and self.group.leads:
             self.folder.save_best({**self._record(), "model": self.model.state_dict(), "row": row})
         elif self.folder is None and self.options.restore_best:
-            self.best_state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.best_state = copy.deepcopy(self.model.state_dict())
 
     def _check_numbers(self) -> None:
         """Nothing is measured or saved that is not a number."""

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import RunError, message
+from ..models.base import Net
 from .checkpoint import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_checkpoint, write_text
 from .history import History
 from .options import FitOptions, qualified_name
+from .plan import state_tensors
 
 
 class RunFolder:
@@ -77,7 +79,7 @@ class RunFolder:
 
 def describe(model: nn.Module) -> dict[str, Any]:
     """What a checkpoint notes of its net: class and, for a net of the zoo, the config that rebuilds it."""
-    return {"class": qualified_name(type(model)), "config": getattr(model, "config", None)}
+    return {"class": qualified_name(type(model)), "config": model.config if isinstance(model, Net) else None}
 
 
 def check_same_net(found: Mapping[str, Any], model: nn.Module, folder: Path) -> None:
@@ -87,8 +89,8 @@ def check_same_net(found: Mapping[str, Any], model: nn.Module, folder: Path) -> 
         RunError: Naming both.
     """
     mine, stored = describe(model), found["net"]
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    same_shapes = shapes == {name: tensor.shape for name, tensor in found["model"].items()}
+    shapes = {name: tensor.shape for name, tensor in state_tensors(model).items()}
+    same_shapes = shapes == {name: value.shape for name, value in found["model"].items() if isinstance(value, Tensor)}
     if mine == stored and same_shapes:
         return
     names = [(net["config"] or {}).get("name", net["class"]) for net in (stored, mine)]

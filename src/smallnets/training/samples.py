@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..data.augment import Augmentation, choose
 from ..data.imageset import ImageSet, ImageStream, check_labels
 from ..data.sources import channel_stats
 from ..errors import DataError, OptionError, message
+from .seeded import epoch_of
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -45,14 +47,29 @@ class Samples:
         if isinstance(self.data, ImageSet):
             return self.data.shape
         if isinstance(self.data, DataLoader):
-            first: Any = next(iter(self.data), None)
+            with contextlib.closing(epoch_of(self.data, 0)) as batches:
+                first: Any = next(batches, None)
             first = first if isinstance(first, Tensor | None) else first[0]
             return () if first is None else tuple(first.shape[1:])
-        first = self.data[0][0]
+        sample = self.data[0]
+        first = sample[0] if isinstance(sample, tuple | list | Tensor | np.ndarray) else sample
         if not isinstance(first, Tensor | np.ndarray):
             advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
             raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
         return tuple(first.shape)
+
+    def augmentation(self, name: str) -> Augmentation | None:
+        """The augmentation of a name; ``"auto"`` leaves alone what may be anything: tensors, a Dataset.
+
+        Raises:
+            ValueError: When there is no such augmentation, or none of what is no picture.
+        """
+        if self.is_loader or (name == "auto" and (self.stats is None or self.source == "tensors")):
+            return None
+        shape = self.one_shape()
+        if len(shape) != 3 and name != "none":
+            raise OptionError(message("fit", f"pictures (C, H, W) for augment={name!r}", f"samples of shape {shape}"))
+        return choose(name, self.source, shape[1] if len(shape) == 3 else 0)
 
 
 def understand(data: object, who: str, like: Stats | None = None, size: tuple[int, int] | None = None) -> Samples:
@@ -90,7 +107,11 @@ def understand(data: object, who: str, like: Stats | None = None, size: tuple[in
 
 
 def from_pair(pair: Sequence[Any], who: str, like: Stats | None) -> Samples:
-    images, labels = (torch.as_tensor(np.asarray(part) if not isinstance(part, Tensor) else part) for part in pair)
+    try:
+        images, labels = (part if isinstance(part, Tensor) else torch.as_tensor(np.asarray(part)) for part in pair)
+    except (TypeError, ValueError, RuntimeError) as error:
+        got = " and ".join(f"a {type(part).__name__}" for part in pair)
+        raise DataError(message(who, "images and labels, as tensors or arrays of numbers", got)) from error
     if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
         got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
         raise DataError(message(who, "images (N, C, H, W) and N whole-numbered labels", got))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import OptionError, message, nearest
+from ..errors import OptionError, first_line, message, nearest
 
 NAMES = ("constant", "cosine", "onecycle", "plateau", "step(20, 1/3)")
 STEP = re.compile(r"step\(\s*(\d+)\s*,\s*([\d.eE+-]+)\s*(?:/\s*([\d.eE+-]+)\s*)?\)")
@@ -60,6 +60,22 @@ def parse_schedule(text: str) -> tuple[str, int, float]:
     raise OptionError(message("fit", f"schedule to be one of {choices}", repr(text), nearest(text, NAMES)))
 
 
+def number(schedule: Callable[[int, int], float], step: int, total: int) -> float:
+    """A user's factor for a step.
+
+    Raises:
+        ValueError: When it is no number of at least 0.
+    """
+    try:
+        found = schedule(step, total)
+        if math.isnan(found) or found >= 0:
+            return float(found)  # a factor that is no number is found in the weights, like every other
+    except TypeError as error:
+        wanted = "a schedule f(step, total_steps) that gives a number"
+        raise OptionError(message("fit", wanted, f"one that fails at step {step} ({first_line(error)})")) from error
+    raise OptionError(message("fit", "a schedule that gives numbers of at least 0", f"{found} at step {step}"))
+
+
 @dataclass
 class Plateau:
     """Divides the rate by 10 after 10 epochs without a lower loss: torch's ``ReduceLROnPlateau`` at its defaults."""
@@ -90,7 +106,7 @@ class Schedule:
     def factor(self, step: int) -> float:
         ramp = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         if not isinstance(self.kind, str):
-            return ramp * self.kind(step, self.total)
+            return ramp * number(self.kind, step, self.total)
         name, epochs, drop = parse_schedule(self.kind)
         if name == "plateau":
             return ramp * self.plateau.factor

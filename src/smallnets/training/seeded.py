@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from ..data.stateless import key
 
@@ -46,13 +46,54 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the one that transforms draw from
 
 
+def global_state() -> tuple[Any, ...]:
+    """Where torch's, Python's and NumPy's generators stand."""
+    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+
+
+def set_global_state(state: tuple[Any, ...]) -> None:
+    torch.default_generator.set_state(state[0])
+    random.setstate(state[1])
+    np.random.set_state(state[2])  # noqa: NPY002
+
+
 @contextlib.contextmanager
 def lent_generators() -> Generator[None, None, None]:
     """The global generators for a while; then they stand where they stood."""
-    before = torch.default_generator.get_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    before = global_state()
     try:
         yield
     finally:
-        torch.default_generator.set_state(before[0])
-        random.setstate(before[1])
-        np.random.set_state(before[2])  # noqa: NPY002
+        set_global_state(before)
+
+
+def epoch_of(loader: DataLoader[Any], seed: int) -> Generator[Any, None, None]:
+    """The batches of a user's DataLoader, all that is drawn for them from ``seed``.
+
+    It draws its order, and often its transforms, from the global generators: they are lent for each batch. One that it
+    was given of its own is seeded for the epoch; in the end it stands where it stood.
+    """
+    owners = (loader, loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None))
+    found = {getattr(owner, "generator", None) for owner in owners}
+    given = [generator for generator in found if isinstance(generator, torch.Generator)]
+    before = [(generator, generator.get_state()) for generator in given]
+    for generator in given:
+        generator.manual_seed(seed)
+    with lent_generators():
+        seed_everything(seed)
+        state = global_state()
+    batches = None
+    try:
+        while True:
+            with lent_generators():
+                set_global_state(state)
+                batches = iter(loader) if batches is None else batches
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+                state = global_state()
+            yield batch
+    finally:
+        for generator, stood in before:
+            generator.set_state(stood)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.augment import choose
 from .batches import plan_batches
 from .calibrate import choose_plan
 from .distributed import Group
@@ -25,12 +24,7 @@ def make_feed(model: nn.Module, samples: Samples, options: FitOptions, device: t
     normed = any(isinstance(module, BATCH_NORMS) for module in model.modules())
     batches = plan_batches(samples.count, options.batch_size, least=2 * group.world if normed else 1)
     chosen = options.augment
-    own = samples.is_loader or not isinstance(chosen, str)
-    unknown = samples.stats is None or samples.source == "tensors"  # such pictures may be anything
-    if own or (chosen == "auto" and unknown):
-        augmentation = None
-    else:
-        augmentation = choose(str(chosen), samples.source, samples.one_shape()[1])
+    augmentation = samples.augmentation(chosen) if isinstance(chosen, str) else None
     return Feed(
         samples, batches, device, options.seed, augmentation, workers=options.workers, share=group.share
     )  # fmt: skip

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.stateless import key
-from ..errors import OptionError, message
+from ..errors import OptionError, first_line, message
 from .options import FitOptions, parse_mix
+from .plan import state_tensors
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,14 +31,11 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
     if not parameters:
         raise OptionError(message("fit", "a net with parameters to train", "none with requires_grad"))
     chosen = options.optimizer
-    if isinstance(chosen, torch.optim.Optimizer):
-        own = {id(p) for p in model.parameters()}
-        if not all(id(p) in own for group in chosen.param_groups for p in group["params"]):
-            raise OptionError(message("fit", "an optimizer over the parameters of this net", "one over others"))
-        return chosen
     if not isinstance(chosen, str):
-        wanted = inspect.signature(chosen).parameters
-        return chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
+        if not isinstance(chosen, torch.optim.Optimizer):
+            wanted = inspect.signature(chosen).parameters
+            chosen = chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
+        return check_optimizer(chosen, model)
     fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
     if chosen == "sgd":
@@ -45,11 +43,24 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
     return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(parameters, **common)
 
 
+def check_optimizer(chosen: object, model: nn.Module) -> torch.optim.Optimizer:
+    """A user's optimiser, if it can train this net a step at a time."""
+    if not isinstance(chosen, torch.optim.Optimizer):
+        raise OptionError(message("fit", "an optimizer, or a factory that makes one", repr(chosen)))
+    if isinstance(chosen, torch.optim.LBFGS):
+        raise OptionError(message("fit", "an optimizer that computes the loss once a step", "LBFGS"))
+    own = {id(p) for p in model.parameters()}
+    if not all(id(p) in own for group in chosen.param_groups for p in group["params"]):
+        raise OptionError(message("fit", "an optimizer over the parameters of this net", "one over others"))
+    return chosen
+
+
 def make_loss(options: FitOptions, device: torch.device) -> tuple[Loss, Loss]:
-    """The loss to train with, and the one to report on validation: without label smoothing."""
-    if isinstance(options.loss, nn.Module):  # it may hold weights of classes
-        module = copy.deepcopy(options.loss).to(device)
-        return module, module
+    """The loss to train with, and the one to report on validation: without label smoothing.
+
+    Raises:
+        ValueError: When label smoothing is asked of a loss that is not ours to smooth.
+    """
     if isinstance(options.loss, str):
         smoothing = options.label_smoothing
 
@@ -57,7 +68,29 @@ def make_loss(options: FitOptions, device: torch.device) -> tuple[Loss, Loss]:
             return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
         return smoothed, F.cross_entropy
-    return options.loss, options.loss
+    if options.label_smoothing:
+        advice = "Smooth it yourself: CrossEntropyLoss(label_smoothing=...)."
+        raise OptionError(message("fit", "label_smoothing with loss='cross-entropy' only", "a loss of yours", advice))
+    own: Any = options.loss
+    if isinstance(own, nn.Module):  # it may hold weights of classes
+        own = copy.deepcopy(own).to(device)
+
+    def checked(logits: Tensor, labels: Tensor) -> Tensor:
+        advice = "Return the mean over the samples, as nn.CrossEntropyLoss() does."
+        try:
+            found = own(logits, labels)
+        except (RuntimeError, TypeError, ValueError) as error:
+            got = first_line(error)
+            wanted = f"a loss of logits {tuple(logits.shape)} and labels {tuple(labels.shape)}"
+            raise OptionError(message("fit", wanted, got, advice)) from error
+        if not isinstance(found, Tensor) or found.dim():
+            got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise OptionError(message("fit", "a loss that is a tensor of one number", got, advice))
+        if logits.requires_grad and not found.requires_grad:
+            raise OptionError(message("fit", "a loss with a gradient", "one cut off from the logits", advice))
+        return found
+
+    return checked, checked
 
 
 class Mixer:
@@ -77,6 +110,8 @@ class Mixer:
         if self.name == "mixup":
             mixed = images.lerp(images[partner], 1 - share)
         else:
+            if images.dim() != 4:
+                raise OptionError(message("fit", "pictures (N, C, H, W) for cutmix", tuple(images.shape)))
             height, width = images.shape[2:]
             top, bottom, left, right = cut_box(height, width, share, random)
             mixed = images.clone()
@@ -103,7 +138,7 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.tensors = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.tensors = {name: tensor.detach().clone() for name, tensor in state_tensors(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -117,10 +152,11 @@ class Average:
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:
         """Exchange the net's values and the averages, in place; a second time gives them back."""
-        for name, tensor in model.state_dict().items():
-            kept = tensor.clone()
+        state = state_tensors(model)
+        kept = {name: tensor.clone() for name, tensor in state.items()}  # all first: two names may share one tensor
+        for name, tensor in state.items():
             tensor.copy_(self.tensors[name])
-            self.tensors[name].copy_(kept)
+        self.tensors = kept
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         for name, tensor in state.items():

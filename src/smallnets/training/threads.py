@@ -37,6 +37,8 @@ def steady_threads(model: nn.Module, device: torch.device) -> Generator[Callable
         torch.set_num_threads(usual)
 
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in model.modules()):  # pyright: ignore[reportPrivateUsage]
+        layers = []  # a net that its user compiled would be compiled anew, around these hooks
     hooks = [layer.register_forward_pre_hook(before) for layer in layers]
     hooks += [layer.register_forward_hook(after) for layer in layers]
     try:

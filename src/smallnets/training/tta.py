@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import OptionError, check_choice, check_int, message
+from ..errors import OptionError, check_choice, message
 from ..models.alexnet import AlexNet
 from ..models.vgg import VGG
 from ..surgery import to_fully_convolutional
@@ -28,8 +28,6 @@ class Views(nn.Module):
     def __init__(self, model: nn.Module, tta: str | None, scales: Sequence[int] | None) -> None:
         super().__init__()
         check_choice("evaluate", "tta", tta, NAMES)
-        for scale in scales or ():
-            check_int("evaluate", "every side in scales", scale)
         if tta == "dense" and isinstance(model, VGG | AlexNet):
             model = to_fully_convolutional(model)
         elif tta == "dense":

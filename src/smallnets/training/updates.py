@@ -1,18 +1,18 @@
 """One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data.stateless import key
-from ..errors import RunError, message
+from ..errors import OptionError, RunError, message
 from .batches import Batch
 from .distributed import Group
 from .options import FitOptions
-from .plan import Plan
+from .plan import Plan, check_logits, state_tensors
 from .schedules import Schedule
 from .step import Average, Mixer, Watch, all_finite, make_loss, make_optimizer
 from .unfolded import use_library, use_unfolded
@@ -25,12 +25,13 @@ class Updates:
         self.model, self.options, self.plan, self.group = model, options, plan, group
         self.optimizer = make_optimizer(options, model, plan.device)
         self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
+        self.trained = [p for parameters in self.optimizer.param_groups for p in parameters["params"]]
         self.average = Average(model, options.ema) if options.ema is not None else None
         self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
         self.watch = Watch(plan.device)
         # A buffer may hold infinity on purpose, as a mask does.
-        self.infinite = {name for name, tensor in model.state_dict().items() if not all_finite([tensor])}
+        self.infinite = {name for name, tensor in state_tensors(model).items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.parallel: nn.Module = model
@@ -43,7 +44,8 @@ class Updates:
         if self.group.world > 1:
             device = self.plan.device
             ids = [device.index] if device.type == "cuda" else None
-            self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
+            with self.group.one_message():
+                self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
         use_unfolded(self.model, self.plan.unfolded)
 
     def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
@@ -58,22 +60,23 @@ class Updates:
             parameters["lr"] = base * factor
         total = sum(batch.total for batch in batches)
         seed_draws(self.plan.device, key(options.seed, 3, step, rank))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
         bad = None
         for number, batch in enumerate(batches):
             images, labels = self.plan.arrange(batch.images), batch.labels
             self.full = self.full or len(images)
             if not isinstance(options.augment, str):
-                images = options.augment(images)
+                images = augmented(options.augment, images)
             images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
             # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
             share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
                 # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
                 odd = self.plan.compile and self.group.world == 1 and len(images) != self.full
-                with self.plan.autocast():
-                    logits = (self.model if odd else self.parallel)(images)
-                loss = loss_of(logits.float(), labels)
+                with self.plan.autocast(), lone_samples_told(images):
+                    found = (self.model if odd else self.parallel)(images)
+                logits = check_logits(found, images, "fit")
+                loss = loss_of(logits, labels)
                 (loss * share).backward()
             with torch.no_grad():
                 loss_sum += loss.detach().double() * (batch.weight * len(labels))
@@ -83,7 +86,7 @@ class Updates:
         if bad is not None:
             return bad
         if options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_norm)
+            nn.utils.clip_grad_norm_(self.trained, options.clip_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model)
@@ -95,7 +98,7 @@ class Updates:
 
     def finite(self) -> bool:
         """Whether all that a checkpoint holds are numbers: a finite loss can hide an optimiser's state that is not."""
-        state = [tensor for name, tensor in self.model.state_dict().items() if name not in self.infinite]
+        state = [tensor for name, tensor in state_tensors(self.model).items() if name not in self.infinite]
         for found in self.optimizer.state.values():
             state += [value for value in found.values() if isinstance(value, Tensor)]
         if self.average is not None:
@@ -111,7 +114,7 @@ class Updates:
     def release(self) -> None:
         """Leave no gradients, convolutions as they were, and the user's own optimiser with the rates it came with."""
         use_library(self.model, self.plan.unfolded)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
 
@@ -155,6 +158,35 @@ class Updates:
             yield
         finally:
             self.average.swap(self.model)
+
+
+@contextlib.contextmanager
+def lone_samples_told(images: Tensor) -> Generator[None, None, None]:
+    """Torch's error of a batch norm over one value, in one sentence.
+
+    Raises:
+        ValueError: Instead of torch's.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        advice = "Take another batch_size, or drop_last=True in a DataLoader."
+        raise OptionError(message("fit", "at least two samples a batch for batch norm", len(images), advice)) from error
+
+
+def augmented(augment: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The batch that a user's augmentation makes of a batch.
+
+    Raises:
+        ValueError: When it is none of as many pictures.
+    """
+    found: Any = augment(images)
+    if not isinstance(found, Tensor) or found.shape[:1] != images.shape[:1]:
+        got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise OptionError(message("fit", f"augment to give {len(images)} pictures, as it was given", got))
+    return found
 
 
 def seed_draws(device: torch.device, seed: int) -> None:
