@@ -85,16 +85,35 @@ def test_everything_is_left_as_it_was_found(digits: tuple[ImageSet, ImageSet]) -
     assert next(model.parameters()).is_contiguous(memory_format=torch.channels_last)
 
 
+STOPPED: list[dict[str, Any]] = [{}, {"ema": 0.9, "accumulate": 2, "mix": "mixup(0.2)"}, {"optimizer": "sgd"}]
+
+
+def narrow(seed: int = 0) -> sn.ConvNet3:
+    """All kinds of layers of the zoo's smallest net with batch norm and dropout; their width only costs time."""
+    torch.manual_seed(seed)
+    return sn.convnet3(in_channels=1, channels=(4, 8, 8), hidden=(16,))
+
+
+@pytest.fixture(scope="module")
+def straight(
+    digits: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[dict[str, Any], nn.Module, sn.History, Path]:
+    """A run that nothing stopped: its settings, net, history and folder."""
+    common: dict[str, Any] = {"epochs": 3, "batch_size": 64, "deterministic": True, **request.param, **QUIET}
+    model, folder = narrow(), tmp_path_factory.mktemp("straight")
+    return common, model, sn.fit(model, *digits, **common, run_dir=folder), folder
+
+
 @pytest.mark.parametrize("where", ["between epochs", "within an epoch", "in validation", "in the last validation"])
-@pytest.mark.parametrize("options", [{}, {"ema": 0.9, "accumulate": 2, "mix": "mixup(0.2)"}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize("straight", STOPPED, indirect=True, ids=lambda options: ",".join(options) or "plain")
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
-    digits: tuple[ImageSet, ImageSet], tmp_path: Path, where: str, options: dict[str, Any]
+    digits: tuple[ImageSet, ImageSet],
+    straight: tuple[dict[str, Any], nn.Module, sn.History, Path],
+    tmp_path: Path,
+    where: str,
 ) -> None:
-    common: dict[str, Any] = {"epochs": 3, "batch_size": 64, "deterministic": True, **options, **QUIET}
-    straight = sn.convnet3(in_channels=1)
-    stopped = sn.convnet3(in_channels=1)
-    stopped.load_state_dict(straight.state_dict())
-    expected = sn.fit(straight, *digits, **common, run_dir=tmp_path / "straight")
+    common, ended, expected, folder = straight
+    stopped, run = narrow(), tmp_path
 
     class Stop(Exception):
         pass
@@ -102,7 +121,6 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     def stop(*_: Any) -> None:
         raise Stop
 
-    run = tmp_path / "stopped"
     if where == "between epochs":
         with pytest.raises(Stop):
             sn.fit(stopped, *digits, **common, run_dir=run, callbacks=[lambda row: row["epoch"] == 2 and stop()])
@@ -112,9 +130,8 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         def break_down(module: nn.Module, inputs: Any) -> None:
             nonlocal passes
             passes += not module.training
-            if passes == (
-                4 if "last" in where else 3
-            ):  # the first is the probe of the outputs, the second the first epoch's
+            # The first is the probe of the outputs, the second the first epoch's.
+            if passes == (4 if "last" in where else 3):
                 raise Stop
 
         handle = stopped.register_forward_pre_hook(break_down)
@@ -134,12 +151,12 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         with pytest.raises(KeyboardInterrupt):
             sn.fit(stopped, *digits, **common, run_dir=run)
         handle.remove()
-    fresh = sn.convnet3(in_channels=1)
+    fresh = narrow(7)
     found = sn.fit(fresh, *digits, **common, run_dir=run)
-    assert torch.equal(weights(fresh), weights(straight))
+    assert torch.equal(weights(fresh), weights(ended))
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in found]
     assert timeless == [{k: v for k, v in row.items() if k in timeless[0]} for row in expected]
-    one, other = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("straight", "stopped"))
+    one, other = (torch.load(path / "last.ckpt", weights_only=True) for path in (folder, run))
     assert one["optimizer"]["param_groups"] == other["optimizer"]["param_groups"]
     for mine, theirs in zip(one["optimizer"]["state"].values(), other["optimizer"]["state"].values(), strict=True):
         assert all(torch.equal(torch.as_tensor(mine[key]), torch.as_tensor(theirs[key])) for key in mine)
