@@ -95,6 +95,10 @@ def test_parameters_without_a_part_in_the_loss_are_named(two: dict[str, Any]) ->
     )
 
 
+def test_the_leader_alone_writes_for_tensorboard(two_folder: Path) -> None:
+    assert [path.name for path in (two_folder / "run").glob("board-of-*")] == ["board-of-0"]
+
+
 def test_one_death_ends_all_in_seconds_with_one_message(two_folder: Path) -> None:
     died, noticed = (float((two_folder / name).read_text()) for name in ("death", "noticed"))
     assert noticed - died < 30

@@ -146,11 +146,21 @@ def test_debug_shows_the_traceback() -> None:
     assert done.returncode == 1 and "Traceback" in done.stderr and "Did you mean 'lenet5'?" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first that needs a trained net leaves it for the others."""
+    return tmp_path_factory.mktemp("trained") / "all"
+
+
 @pytest.fixture
-def trained(run: Run, image_folder: Make) -> Path:
+def trained(run: Run, image_folder: Make, tmp_path: Path, kept: Path) -> Path:
     """An image folder, and in "run" a net that was trained on it."""
+    if kept.exists():
+        shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+        return tmp_path / "pictures"
     root = image_folder(size=(32, 32))
     assert run("fit", "convnet3", "--data", str(root), "--epochs", "1", "--run-dir", "run", "--device", "cpu")[0] == 0
+    shutil.copytree(tmp_path, kept)
     return root
 
 

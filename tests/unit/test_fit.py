@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 import warnings
 from pathlib import Path
@@ -258,17 +259,26 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
+CHANGED: dict[str, Any] = {"batch_size": 25, "lr": 3e-3, "schedule": "constant", **QUIET}
+
+
+@pytest.fixture(scope="module")
+def two_epochs(digits: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, sn.History]:
+    folder = tmp_path_factory.mktemp("two_epochs")
+    return folder, sn.fit(net(), *digits, epochs=2, patience=2, **CHANGED, run_dir=folder)
+
+
 @pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: next(iter(changes)))
 def test_a_run_goes_on_with_changed_settings(
-    digits: tuple[ImageSet, ImageSet], tmp_path: Path, changes: dict[str, Any]
+    digits: tuple[ImageSet, ImageSet], two_epochs: tuple[Path, sn.History], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     """Two epochs of one kind, two of another: it must go on learning from where it was."""
-    common: dict[str, Any] = {"batch_size": 25, "lr": 3e-3, "run_dir": tmp_path, "schedule": "constant", **QUIET}
-    first = sn.fit(net(), *digits, epochs=2, patience=2, **common)
-    history = sn.fit(net(1), *digits, **{**common, "epochs": 4, "resume": "changed", **changes})
+    folder, first = two_epochs
+    run = shutil.copytree(folder, tmp_path / "run")
+    history = sn.fit(net(1), *digits, **{**CHANGED, "epochs": 4, "resume": "changed", "run_dir": run, **changes})
     assert len(history) == 4 and history.rows[:2] == first.rows
     assert history["loss"][3] < history["loss"][1] and history["val_accuracy"][3] > history["val_accuracy"][1] - 0.05
-    assert json.loads((tmp_path / "config.json").read_text())["options"]["epochs"] == 4
+    assert json.loads((run / "config.json").read_text())["options"]["epochs"] == 4
 
 
 def test_patience_and_callbacks_stop(digits: tuple[ImageSet, ImageSet]) -> None:
