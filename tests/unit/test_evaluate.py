@@ -137,3 +137,13 @@ def test_bad_arguments(data: Any, options: dict[str, Any], text: str) -> None:
 def test_labels_that_have_no_logit() -> None:
     with pytest.raises(DataError, match="expected labels from 0 to 2; got 1 outside, the first 5 at position 3"):
         sn.evaluate(Scripted(), (torch.zeros(4, 1, 1, 3), torch.tensor([0, 1, 2, 5])))
+
+
+def test_no_ranks_are_no_ranks() -> None:
+    assert sn.evaluate(Scripted(), (torch.zeros(4, 1, 1, 3), torch.tensor([0, 1, 2, 0])), topk=(7,)).topk == {}
+
+
+def test_ids_with_raised_digits_are_sorted_too() -> None:
+    from smallnets.training.metrics import natural
+
+    assert sorted(["1²10", "1²9"], key=natural) == ["1²9", "1²10"]
