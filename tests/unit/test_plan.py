@@ -146,6 +146,9 @@ def test_much_work_is_evaluated_folded_and_agreement_is_told(monkeypatch: pytest
     assert low.loss == pytest.approx(plain.loss, rel=0.05)
     said = sn.predict(net, data, batch_size=32).plan
     assert said["precision"] == "bf16" and said["largest_difference"] == low.plan["largest_difference"]
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data), batch_size=32)
+    taken = sn.evaluate(net, loader, batch_size=32)  # as it comes: nothing is drawn from it to measure with
+    assert taken.loss == plain.loss and "batch_norms_folded" not in taken.plan
     exact = sn.evaluate(net, data, batch_size=32, precision="fp32")
     assert exact.loss == plain.loss and exact.plan["precision"] == "fp32"
 
