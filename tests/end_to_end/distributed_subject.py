@@ -1,18 +1,29 @@
-"""What ``test_distributed`` runs under torchrun, or alone: trains, measures, tells as JSON."""
+"""What ``test_distributed`` runs under torchrun, or alone: trains, measures, tells as JSON, and then dies if asked to.
 
+A process costs seconds to start, so each looks at all that its number of processes has to show.
+"""
+
+import contextlib
 import json
 import os
 import sys
+import time
+import types
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 import smallnets as sn
+from smallnets.cli import main as command_line
 from smallnets.data import ImageSet, load
 
 RANK = int(os.environ.get("RANK", "0"))
+COMMON: dict[str, Any] = {
+    "batch_size": 64, "progress": False, "device": "cpu", "precision": "fp32", "channels_last": False,
+}  # fmt: skip
 
 
 def numbered(count: int) -> ImageSet:
@@ -44,50 +55,119 @@ def everybodys(thing: list[float]) -> list[list[float]]:
     return parts
 
 
+class Board:
+    """In place of TensorBoard's writer: leaves the name of the process that has one."""
+
+    def __init__(self, folder: str) -> None:
+        Path(folder).with_name(f"board-of-{RANK}").touch()
+
+    def add_scalar(self, *_: Any) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class PartlyUsed(nn.Module):
+    """A net with a layer that has no part in the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.idle = nn.Linear(1024, 10), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x.flatten(1))
+
+
+def measured() -> dict[str, Any]:
+    """A fresh net on 359 pictures in batches of 50: eight batches, the last of nine pictures."""
+    torch.manual_seed(1)
+    found = sn.evaluate(sn.lenet5(), load("digits", "test"), batch_size=50)
+    return {"loss": found.loss, "accuracy": found.accuracy, "confusion": found.confusion.tolist()}
+
+
+def digits() -> tuple[ImageSet, ImageSet]:
+    train, val = load("digits").split(0.1)
+    assert isinstance(train, ImageSet) and isinstance(val, ImageSet)
+    return train[:500], val[:131]
+
+
+def trained(run_dir: Path, **options: Any) -> sn.History:
+    torch.manual_seed(0)
+    return sn.fit(sn.lenet5(), *digits(), epochs=2, lr=3e-3, run_dir=run_dir, **COMMON, **options)
+
+
+def train(folder: Path) -> dict[str, Any]:
+    train, val = digits()
+    stand_in: Any = types.ModuleType("torch.utils.tensorboard.writer")
+    stand_in.SummaryWriter = Board
+    sys.modules |= {"torch.utils.tensorboard": types.ModuleType("tensorboard"), stand_in.__name__: stand_in}
+    history = trained(folder / "run", tensorboard=True)
+    torch.manual_seed(RANK)  # other weights on each process, which must not matter
+    normed = sn.convnet3(in_channels=1, channels=(4, 8))
+    ended = sn.fit(normed, train[:203], val, epochs=1, batch_size=32, ema=0.9, progress=False, device="cpu")
+    again = sn.evaluate(normed, val).loss  # dealt to all processes: one net only gives this loss
+    return {
+        "losses": history["loss"],
+        "val": history["val_loss"],
+        "seen": sorted(seen_samples()),
+        "normed": [ended["val_loss"][0], again],
+        "weights": everybodys([float(t.double().sum()) for t in normed.state_dict().values()]),
+        "measured": measured(),
+    }
+
+
+def stopped(folder: Path) -> None:
+    """Leave a run in the middle of its first epoch, the last checkpoint after step 6 of 8."""
+
+    def stop(row: dict[str, Any]) -> None:
+        raise InterruptedError
+
+    with contextlib.suppress(InterruptedError):
+        trained(folder, save_every=6, callbacks=[stop])
+
+
+def refused() -> str:
+    """What is said of a net with a layer that has no part in the loss."""
+    try:
+        sn.fit(PartlyUsed(), digits()[0], epochs=1, **COMMON)
+    except sn.RunError as error:
+        return str(error)
+    return ""
+
+
+def die(folder: Path) -> None:
+    """One process ends in the middle of an epoch."""
+    steps = 0
+
+    def look(images: Tensor) -> Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 5 and RANK == 1:
+            (folder / "death").write_text(str(time.time()))
+            os._exit(9)
+        return images
+
+    try:
+        sn.fit(sn.lenet5(), digits()[0], epochs=50, augment=look, run_dir=folder / "dead", **COMMON)
+    except sn.RunError as error:
+        (folder / "noticed").write_text(str(time.time()))
+        print(f"told: {error}", flush=True)
+        os._exit(3)
+
+
 def main(task: str, folder: Path) -> None:
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    net = sn.lenet5()
-    train, val = load("digits").split(0.1)
-    train, val = train[:500], val[:131]
-    common = {"batch_size": 64, "progress": False, "device": "cpu", "precision": "fp32", "channels_last": False}
-    if task == "train":
-        history = sn.fit(net, train, val, epochs=2, lr=3e-3, run_dir=folder / "run", **common)
-        found = sn.evaluate(net, load("digits", "test"), batch_size=50)
-        torch.manual_seed(RANK)  # other weights on each process, which must not matter
-        normed = sn.convnet3(in_channels=1, channels=(4, 8))
-        ended = sn.fit(normed, train[:203], val, epochs=1, batch_size=32, ema=0.9, progress=False, device="cpu")
-        again = sn.evaluate(normed, val).loss  # dealt to all processes: one net only gives this loss
-        told = {
-            "losses": history["loss"],
-            "val": history["val_loss"],
-            "seen": sorted(seen_samples()),
-            "normed": [ended["val_loss"][0], again],
-            "weights": everybodys([float(t.double().sum()) for t in normed.state_dict().values()]),
-        }
-    elif task == "evaluate":
-        torch.manual_seed(1)
-        found = sn.evaluate(sn.lenet5(), load("digits", "test"), batch_size=50)
-        told = {}
-    else:  # "die": one process ends in the middle of an epoch
-        steps = 0
-
-        def look(images: Tensor) -> Tensor:
-            nonlocal steps
-            steps += 1
-            if steps == 5 and RANK == 1:
-                os._exit(9)
-            return images
-
-        try:
-            sn.fit(net, train, epochs=50, augment=look, run_dir=folder / "run", **common)
-        except sn.RunError as error:
-            print(f"told: {error}", flush=True)
-            os._exit(3)
-        return
-    told |= {"loss": found.loss, "accuracy": found.accuracy, "confusion": found.confusion.tolist()}
+    told: dict[str, Any] = {"measured": measured()} if task == "measure-and-fit" else train(folder)
+    if task == "alone":
+        stopped(folder / "stopped")
+    elif task == "two":
+        told["gone_on"] = trained(folder / "stopped")["loss"]
+        told["refused"] = refused()
     if RANK == 0:
         (folder / "told.json").write_text(json.dumps(told))
+    if task == "two":
+        die(folder)
+    elif task == "measure-and-fit":  # until somebody kills one of them
+        command_line(["fit", "lenet5", "--data", "digits", "--epochs", "500", "--run-dir", str(folder / "run")])
 
 
 if __name__ == "__main__":

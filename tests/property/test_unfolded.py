@@ -99,6 +99,13 @@ class Standardised(nn.Conv2d):
         return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
 
+class Rounded(nn.Conv2d):
+    """A layer that convolves in a way of its own."""
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(x, weight.round(), bias)
+
+
 def test_only_small_maps_of_plain_convolutions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     gaining(monkeypatch)
     net = nn.Sequential(
@@ -110,10 +117,11 @@ def test_only_small_maps_of_plain_convolutions_are_tried(monkeypatch: pytest.Mon
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
         nn.Conv2d(4, 4, 3).requires_grad_(False),
         Standardised(4, 4, 3, padding=1),
+        Rounded(4, 4, 3, padding=1),
         nn.Conv2d(4, 4, 1),
     )  # fmt: skip
     plan = Plan(torch.device("cpu"))
-    assert unfolded.layers_that_gain(net, torch.randn(2, 3, 16, 16), plan.autocast) == ("2", "8")
+    assert unfolded.layers_that_gain(net, torch.randn(2, 3, 16, 16), plan.autocast) == ("2", "9")
     assert len(unfolded.layers_that_gain(sn.vgg11(), torch.randn(1, 3, 32, 32), plan.autocast)) == 6
 
 

@@ -2,9 +2,8 @@
 
 import os
 import random
-import subprocess
-import sys
-import textwrap
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -83,26 +82,37 @@ def test_no_code_runs_from_a_checkpoint(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     """A process that may not write files above 64 KiB stands for the full disk."""
-    write_checkpoint(tmp_path / "last.ckpt", {"model": {"w": torch.ones(3)}})
-    before = (tmp_path / "last.ckpt").read_bytes()
-    code = f"""
-        import resource, signal
-        import torch
-        from pathlib import Path
-        from smallnets.errors import RunError
-        from smallnets.training.checkpoint import write_checkpoint
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
-        folder = Path({str(tmp_path)!r})
-        try:
-            write_checkpoint(folder / "last.ckpt", {{"model": {{"w": torch.ones(100_000)}}}}, folder / "previous.ckpt")
-        except RunError as error:
-            print(error)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"fit: expected to write {tmp_path / 'last.ckpt'}; got ")
-    assert done.stdout.strip().endswith("Free some space; last.ckpt of before is untouched.")
-    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"] and (tmp_path / "last.ckpt").read_bytes() == before
+    path, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    write_checkpoint(path, {"model": {"w": torch.ones(3)}})
+    before = path.read_bytes()
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    try:
+        with pytest.raises(RunError) as caught:
+            write_checkpoint(path, {"model": {"w": torch.ones(100_000)}}, previous)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert str(caught.value).startswith(f"fit: expected to write {path}; got ")
+    assert str(caught.value).endswith("Free some space; last.ckpt of before is untouched.")
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"] and path.read_bytes() == before
+
+
+def test_files_of_other_programs_are_told_from_damaged_ones(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(RunError, match=r"expected a checkpoint in .*last.ckpt; got no such file"):
+        read_checkpoint(path)
+    for foreign in ({"w": torch.ones(3)}, 7):
+        torch.save(foreign, path)
+        with pytest.raises(RunError, match=r"expected a checkpoint of smallnets in .*last.ckpt; got another file"):
+            read_checkpoint(path)
+    torch.save({"format": FORMAT, **STATE}, path)  # written again, without our seal
+    assert read_checkpoint(path)["progress"] == {"step": 3}
+    content = bytearray(path.read_bytes())
+    content[content.find(torch.tensor(2500.0).numpy().tobytes())] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(RunError, match=r"got a wrong checksum. It was damaged after it was written"):
+        read_checkpoint(path)
 
 
 def test_any_flipped_bit_is_noticed_or_means_nothing(tmp_path: Path) -> None:

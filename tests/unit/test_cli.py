@@ -13,7 +13,7 @@ import pytest
 import smallnets as sn
 from smallnets.cli import main
 from smallnets.data import decoding, sources
-from smallnets.training import experiment
+from smallnets.training import distributed, experiment, report
 from smallnets.training.distributed import Group
 
 Make = Callable[..., Path]
@@ -153,11 +153,21 @@ def test_debug_shows_the_traceback() -> None:
     assert done.returncode == 1 and "Traceback" in done.stderr and "Did you mean 'lenet5'?" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first that needs a trained net leaves it for the others."""
+    return tmp_path_factory.mktemp("trained") / "all"
+
+
 @pytest.fixture
-def trained(run: Run, image_folder: Make) -> Path:
+def trained(run: Run, image_folder: Make, tmp_path: Path, kept: Path) -> Path:
     """An image folder, and in "run" a net that was trained on it."""
+    if kept.exists():
+        shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+        return tmp_path / "pictures"
     root = image_folder(size=(32, 32))
     assert run("fit", "convnet3", "--data", str(root), "--epochs", "1", "--run-dir", "run", "--device", "cpu")[0] == 0
+    shutil.copytree(tmp_path, kept)
     return root
 
 
@@ -171,16 +181,28 @@ def test_evaluating_needs_no_training_split(run: Run, trained: Path, monkeypatch
 
 
 def test_predicting_holds_a_batch_at_a_time(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (10, 9):  # sorted by number, not by letter
+        shutil.copy(trained / "train" / "cat" / "000.png", trained / "test" / "dog" / f"0{number}.png")
     monkeypatch.setattr(decoding, "decode_all", None)  # what would read all pictures at once
     sizes: list[int] = []
-    forward = sn.ConvNet3.forward
+    held: list[int] = []
+    forward, in_memory = sn.ConvNet3.forward, report.in_memory
     monkeypatch.setattr(sn.ConvNet3, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
-    assert (
-        run("predict", "run", str(trained / "test"), "--csv", "out.csv", "--batch-size", "5", "--device", "cpu")[0] == 0
-    )
-    assert sizes[-3:] == [5, 5, 2] and max(sizes) == 5  # in front of them, what measures the ways to run
+    monkeypatch.setattr(report, "in_memory", lambda pictures: held.append(len(pictures)) or in_memory(pictures))
+    monkeypatch.setattr(report, "GRID", 3)
+    options = ("--csv", "out.csv", "--grid", "out.png", "--batch-size", "5", "--device", "cpu")
+    assert run("predict", "run", str(trained / "test"), *options)[0] == 0
+    assert held == [3] == sizes[-1:] and sizes[-4:-1] == [5, 5, 4]  # in front, what measures the ways to run
+    assert max(sizes) == 5
     ids = [line.split(",")[0] for line in Path("out.csv").read_text().splitlines()]
-    assert ids == ["id", *(f"{kind}/{number:03d}.png" for kind in ("cat", "dog") for number in range(6))]
+    dogs = [f"dog/{number:03d}.png" for number in range(6)] + ["dog/09.png", "dog/010.png"]
+    assert ids == ["id", *(f"cat/{number:03d}.png" for number in range(6)), *dogs]
+
+
+def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "current_group", lambda device: Group(1, 2))
+    assert run("predict", "run", str(trained / "test"), "--csv", "out.csv") == (0, "", "")
+    assert not Path("out.csv").exists()
 
 
 def test_a_broken_picture_leaves_no_half_written_file(run: Run, trained: Path) -> None:
@@ -198,3 +220,16 @@ def test_a_set_is_downloaded_by_the_leader_alone(monkeypatch: pytest.MonkeyPatch
         loading = experiment.download_once("mnist", {"download": True, "root": None}, Group(rank, 2))
         assert loading == {"download": False, "root": None}
     assert asked == ["mnist train", "0 waits", "1 waits"]
+    asked.clear()
+    for download, world in ((True, 1), (False, 2)):  # alone it is done by loading; and nothing may be fetched
+        assert experiment.download_once("mnist", {"download": download}, Group(0, world)) == {"download": download}
+    assert not asked
+
+
+def test_every_command_that_loads_asks_who_downloads(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(source: str, loading: dict[str, object], group: Group) -> dict[str, object]:
+        raise sn.DataError(f"{source}, {loading['download']}, {group.world}")
+
+    monkeypatch.setattr(experiment, "download_once", ask)
+    for command in (("fit", "lenet5"), ("evaluate", "run")):
+        assert run(*command, "--data", "mnist", "--download")[2] == "smallnets: mnist, True, 1\n"

@@ -15,8 +15,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from smallnets import DataError, OptionError
-from smallnets.data import ImageSet, ImageStream, load
+from smallnets.data import ImageSet, ImageStream, decoding, load, sources
 from smallnets.data.decoding import SERIAL, decode
+from smallnets.training.samples import understand
 
 Make = Callable[..., Path]
 
@@ -115,6 +116,8 @@ def test_mixed_sizes_come_as_a_stream(image_folder: Make) -> None:
     stream = load(root)
     assert isinstance(stream, ImageStream) and stream.shape is None and not hasattr(stream, "images")
     assert stream[len(stream.ids) - 1][0].shape == (3, 16, 16)
+    with pytest.raises(DataError, match=r"^evaluate: expected pictures of one size; got several. Give size="):
+        understand(stream, "evaluate")
     assert load(root, size=16).images.shape == (41, 3, 16, 16)  # type: ignore[union-attr]
     small = stream.resized((8, 8))
     assert small[0][0].shape == (3, 8, 8) and small[3:5].ids == stream.ids[3:5]
@@ -140,8 +143,9 @@ def test_a_stream_feeds_a_dataloader_and_skips_what_is_broken(image_folder: Make
     assert isinstance(stream, ImageStream) and len(stream) == 40
     images, labels = next(iter(torch.utils.data.DataLoader(stream, batch_size=4)))
     assert images.shape == (4, 3, 64, 64) and labels.tolist() == [0, 0, 0, 0]
+    whole = load(root, memory_limit=1000)  # a stream finds out when it gets there
     with pytest.raises(DataError, match=rf"expected a whole picture; got .*{path.name}"):
-        list(torch.utils.data.DataLoader(load(root, memory_limit=1000), batch_size=41))
+        list(torch.utils.data.DataLoader(whole, batch_size=41))
 
 
 def test_sixteen_bits_keep_their_shades() -> None:
@@ -223,6 +227,7 @@ BAD_SOURCES = [
     ("digits", {"classes": ["11"]}, "expected a class of the data set; got '11'. Did you mean '1'?"),
     ("digits", {"classes": []}, "expected classes to be a list of different names; got []."),
     ("digits", {"size": 0}, "expected size to be a side or (h, w) in pixels; got 0."),
+    ("digits", {"size": (1, 2, 3)}, "expected size to be a side or (h, w) in pixels; got (1, 2, 3)."),
     ("digits", {"on_error": "ignore"}, "expected on_error to be one of 'raise', 'skip'; got 'ignore'."),
 ]
 
@@ -275,3 +280,60 @@ def test_labels_outside_the_classes() -> None:
         ImageSet(torch.tensor([0, 1, 12, 3]), few.classes, few.ids, few.mean, few.std, images=few.images)
     with pytest.raises(DataError, match=r"expected images \(N, C, H, W\) and N labels"):
         ImageSet(few.labels, few.classes, few.ids, few.mean, few.std, images=few.images[:2])
+
+
+def test_numbers_that_are_given_are_taken() -> None:
+    few = load("digits", "test", stats=((0.5,), (0.25,)))
+    assert (few.mean, few.std) == ((0.5,), (0.25,))
+
+
+def test_a_constant_channel_is_divided_by_one() -> None:
+    assert sources.channel_stats(torch.full((2, 1, 4, 4), 51, dtype=torch.uint8)) == ((0.2,), (1.0,))
+
+
+def test_half_of_the_free_memory_may_be_filled(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, whole = image_folder(), 40 * 3 * 16 * 16
+    for free, kind in ((2 * whole, ImageSet), (2 * whole - 2, ImageStream)):
+        monkeypatch.setattr(sources, "free_memory", lambda free=free: free)
+        assert type(load(root)) is kind
+
+
+def test_pictures_in_later_chunks_keep_their_places(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "CHUNK", 7)
+    root = image_folder(train=10)
+    (root / "train" / "dog" / "009.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="left out 1 of 20"):
+        stream = load(root, memory_limit=1000, on_error="skip")
+    assert len(stream) == 19 and stream.ids[-1].endswith("dog/008.png")
+    assert load(root, "test").mean  # which are the training split's, the broken one left out
+    Image.new("RGB", (9, 9)).save(root / "train" / "dog" / "009.png")
+    assert isinstance(load(root), ImageStream)  # of another size than the chunks before
+
+
+def test_a_folder_of_broken_pictures_only(image_folder: Make) -> None:
+    root = image_folder(train=1)
+    for kind in ("cat", "dog"):
+        (root / "train" / kind / "000.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="expected at least one whole picture; got none in"):
+        load(root, on_error="skip", size=16)
+
+
+def test_one_picture_in_colour_makes_a_folder_of_colours(image_folder: Make) -> None:
+    root = image_folder(grey=True)
+    Image.new("RGB", (16, 16)).save(root / "train" / "cat" / "000.png")
+    assert load(root).images.shape[1] == 3  # type: ignore[union-attr]
+
+
+def test_a_tall_picture_is_cropped_at_its_centre_and_a_huge_one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    tall = np.zeros((30, 10, 3), np.uint8)
+    tall[10:20] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(tall).save(buffer, format="png")
+    assert (decode(buffer.getvalue(), 3, (10, 10)) == 255).all()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # half as much again is where Pillow warns only
+    with pytest.raises(OSError, match="decompression bomb"):
+        decode(buffer.getvalue(), 3, None)
+
+
+def test_many_pictures_are_read_by_every_processor() -> None:
+    assert decoding.workers_for(SERIAL - 1) == 0 and decoding.workers_for(SERIAL) == decoding.processors() > 0

@@ -70,13 +70,13 @@ def test_logits_that_are_no_numbers_are_never_right() -> None:
 def test_sums_are_float64_in_batch_order() -> None:
     images, labels = torch.randn(1000, 1, 1, 3), torch.randint(0, 3, (1000,))
     parts = [
-        nn.functional.cross_entropy(images[i : i + 64, 0, 0], labels[i : i + 64]).double() * len(labels[i : i + 64])
-        for i in range(0, 1000, 64)
+        nn.functional.cross_entropy(images[i : i + 3, 0, 0], labels[i : i + 3]).double() * len(labels[i : i + 3])
+        for i in range(0, 1000, 3)
     ]
     total = 0.0
     for part in parts:
         total += part.item()
-    assert sn.evaluate(Scripted(), (images, labels), batch_size=64).loss == total / 1000
+    assert sn.evaluate(Scripted(), (images, labels), batch_size=3).loss == total / 1000
 
 
 def test_predictions(tmp_path: Path) -> None:
@@ -151,3 +151,13 @@ def test_bad_arguments(data: Any, options: dict[str, Any], text: str) -> None:
 def test_labels_that_have_no_logit() -> None:
     with pytest.raises(DataError, match="expected labels from 0 to 2; got 1 outside, the first 5 at position 3"):
         sn.evaluate(Scripted(), (torch.zeros(4, 1, 1, 3), torch.tensor([0, 1, 2, 5])))
+
+
+def test_no_ranks_are_no_ranks() -> None:
+    assert sn.evaluate(Scripted(), (torch.zeros(4, 1, 1, 3), torch.tensor([0, 1, 2, 0])), topk=(7,)).topk == {}
+
+
+def test_ids_with_raised_digits_are_sorted_too() -> None:
+    from smallnets.training.metrics import natural
+
+    assert sorted(["1²10", "1²9"], key=natural) == ["1²9", "1²10"]

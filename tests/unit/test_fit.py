@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 import warnings
 from pathlib import Path
@@ -85,16 +86,35 @@ def test_everything_is_left_as_it_was_found(digits: tuple[ImageSet, ImageSet]) -
     assert next(model.parameters()).is_contiguous(memory_format=torch.channels_last)
 
 
+STOPPED: list[dict[str, Any]] = [{}, {"ema": 0.9, "accumulate": 2, "mix": "mixup(0.2)"}, {"optimizer": "sgd"}]
+
+
+def narrow(seed: int = 0) -> sn.ConvNet3:
+    """All kinds of layers of the zoo's smallest net with batch norm and dropout; their width only costs time."""
+    torch.manual_seed(seed)
+    return sn.convnet3(in_channels=1, channels=(4, 8, 8), hidden=(16,))
+
+
+@pytest.fixture(scope="module")
+def straight(
+    digits: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[dict[str, Any], nn.Module, sn.History, Path]:
+    """A run that nothing stopped: its settings, net, history and folder."""
+    common: dict[str, Any] = {"epochs": 3, "batch_size": 64, "deterministic": True, **request.param, **QUIET}
+    model, folder = narrow(), tmp_path_factory.mktemp("straight")
+    return common, model, sn.fit(model, *digits, **common, run_dir=folder), folder
+
+
 @pytest.mark.parametrize("where", ["between epochs", "within an epoch", "in validation", "in the last validation"])
-@pytest.mark.parametrize("options", [{}, {"ema": 0.9, "accumulate": 2, "mix": "mixup(0.2)"}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize("straight", STOPPED, indirect=True, ids=lambda options: ",".join(options) or "plain")
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
-    digits: tuple[ImageSet, ImageSet], tmp_path: Path, where: str, options: dict[str, Any]
+    digits: tuple[ImageSet, ImageSet],
+    straight: tuple[dict[str, Any], nn.Module, sn.History, Path],
+    tmp_path: Path,
+    where: str,
 ) -> None:
-    common: dict[str, Any] = {"epochs": 3, "batch_size": 64, "deterministic": True, **options, **QUIET}
-    straight = sn.convnet3(in_channels=1)
-    stopped = sn.convnet3(in_channels=1)
-    stopped.load_state_dict(straight.state_dict())
-    expected = sn.fit(straight, *digits, **common, run_dir=tmp_path / "straight")
+    common, ended, expected, folder = straight
+    stopped, run = narrow(), tmp_path
 
     class Stop(Exception):
         pass
@@ -102,7 +122,6 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     def stop(*_: Any) -> None:
         raise Stop
 
-    run = tmp_path / "stopped"
     if where == "between epochs":
         with pytest.raises(Stop):
             sn.fit(stopped, *digits, **common, run_dir=run, callbacks=[lambda row: row["epoch"] == 2 and stop()])
@@ -112,9 +131,8 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         def break_down(module: nn.Module, inputs: Any) -> None:
             nonlocal passes
             passes += not module.training
-            if passes == (
-                4 if "last" in where else 3
-            ):  # the first is the probe of the outputs, the second the first epoch's
+            # The first is the probe of the outputs, the second the first epoch's.
+            if passes == (4 if "last" in where else 3):
                 raise Stop
 
         handle = stopped.register_forward_pre_hook(break_down)
@@ -134,12 +152,12 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         with pytest.raises(KeyboardInterrupt):
             sn.fit(stopped, *digits, **common, run_dir=run)
         handle.remove()
-    fresh = sn.convnet3(in_channels=1)
+    fresh = narrow(7)
     found = sn.fit(fresh, *digits, **common, run_dir=run)
-    assert torch.equal(weights(fresh), weights(straight))
+    assert torch.equal(weights(fresh), weights(ended))
     timeless = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in found]
     assert timeless == [{k: v for k, v in row.items() if k in timeless[0]} for row in expected]
-    one, other = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("straight", "stopped"))
+    one, other = (torch.load(path / "last.ckpt", weights_only=True) for path in (folder, run))
     assert one["optimizer"]["param_groups"] == other["optimizer"]["param_groups"]
     for mine, theirs in zip(one["optimizer"]["state"].values(), other["optimizer"]["state"].values(), strict=True):
         assert all(torch.equal(torch.as_tensor(mine[key]), torch.as_tensor(theirs[key])) for key in mine)
@@ -241,17 +259,26 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
+CHANGED: dict[str, Any] = {"batch_size": 25, "lr": 3e-3, "schedule": "constant", **QUIET}
+
+
+@pytest.fixture(scope="module")
+def two_epochs(digits: tuple[ImageSet, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, sn.History]:
+    folder = tmp_path_factory.mktemp("two_epochs")
+    return folder, sn.fit(net(), *digits, epochs=2, patience=2, **CHANGED, run_dir=folder)
+
+
 @pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: next(iter(changes)))
 def test_a_run_goes_on_with_changed_settings(
-    digits: tuple[ImageSet, ImageSet], tmp_path: Path, changes: dict[str, Any]
+    digits: tuple[ImageSet, ImageSet], two_epochs: tuple[Path, sn.History], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     """Two epochs of one kind, two of another: it must go on learning from where it was."""
-    common: dict[str, Any] = {"batch_size": 25, "lr": 3e-3, "run_dir": tmp_path, "schedule": "constant", **QUIET}
-    first = sn.fit(net(), *digits, epochs=2, patience=2, **common)
-    history = sn.fit(net(1), *digits, **{**common, "epochs": 4, "resume": "changed", **changes})
+    folder, first = two_epochs
+    run = shutil.copytree(folder, tmp_path / "run")
+    history = sn.fit(net(1), *digits, **{**CHANGED, "epochs": 4, "resume": "changed", "run_dir": run, **changes})
     assert len(history) == 4 and history.rows[:2] == first.rows
     assert history["loss"][3] < history["loss"][1] and history["val_accuracy"][3] > history["val_accuracy"][1] - 0.05
-    assert json.loads((tmp_path / "config.json").read_text())["options"]["epochs"] == 4
+    assert json.loads((run / "config.json").read_text())["options"]["epochs"] == 4
 
 
 def test_patience_and_callbacks_stop(digits: tuple[ImageSet, ImageSet]) -> None:

@@ -1,5 +1,6 @@
 """The learning-rate range test."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def test_it_finds_a_rate_that_trains(tmp_path: Path) -> None:
     before = [p.clone() for p in net.parameters()]
     curve = sn.find_lr(net, train, device="cpu")
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True)) and net.training
+    assert curve.losses[0] == pytest.approx(math.log(10), rel=0.05)  # a running mean that does not start from zero
     assert curve.lrs[0] == pytest.approx(1e-6) and list(curve.lrs) == sorted(curve.lrs)
     assert len(curve.lrs) == len(curve.losses) < 100  # it ended early: the loss had exploded
     history = sn.fit(net, train, epochs=3, lr=curve.suggestion, progress=False, device="cpu")
@@ -57,6 +59,7 @@ def test_the_steepest_descent() -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"start": 1, "end": 0.1}, "find_lr: expected 0 < start < end; got start 1 and end 0.1."),
     ({"steps": 3}, "find_lr: expected steps to be an integer of at least 10; got 3."),
+    ({"optimizer": torch.optim.SGD([torch.zeros(1)])}, "expected an optimizer's name or a factory; got an instance."),
     ({"optimizer": "sdg"}, "Did you mean 'sgd'?"),
 ]
 

@@ -146,5 +146,25 @@ def test_much_work_is_evaluated_folded_and_agreement_is_told(monkeypatch: pytest
     assert low.loss == pytest.approx(plain.loss, rel=0.05)
     said = sn.predict(net, data, batch_size=32).plan
     assert said["precision"] == "bf16" and said["largest_difference"] == low.plan["largest_difference"]
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data), batch_size=32)
+    taken = sn.evaluate(net, loader, batch_size=32)  # as it comes: nothing is drawn from it to measure with
+    assert taken.loss == plain.loss and "batch_norms_folded" not in taken.plan
     exact = sn.evaluate(net, data, batch_size=32, precision="fp32")
     assert exact.loss == plain.loss and exact.plan["precision"] == "fp32"
+
+
+def test_agreement_is_of_classes_and_relative_to_the_largest_logit() -> None:
+    expected = torch.tensor([[4.0, 0.0], [0.0, 1.0]])
+    found = inference.agreement(expected, torch.tensor([[3.0, 0.0], [1.5, 1.0]]))
+    assert found == {"same_class_as_fp32": 0.5, "largest_difference": 1.5 / 4}
+
+
+def test_a_net_that_cannot_be_traced_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Branching(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, 0, 0] if x.sum() > 0 else -x[:, 0, 0]
+
+    monkeypatch.setattr(inference, "WORTH_IT", 0.0)
+    monkeypatch.setattr(inference, "CLEARLY", 1e9)
+    found = sn.evaluate(Branching(), (torch.rand(8, 1, 2, 3), torch.arange(8) % 3), batch_size=4)
+    assert found.plan["batch_norms_folded"] is False and not found.plan["channels_last"]

@@ -170,6 +170,9 @@ def test_another_seed_on_purpose_begins_the_epoch_anew(digits: tuple[ImageSet, I
     assert sum(sizes) == len(digits[0])
 
 
+COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second")
+
+
 def test_tensorboard_has_every_epoch_also_of_a_run_that_ends_early(
     digits: tuple[ImageSet, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,8 +183,7 @@ def test_tensorboard_has_every_epoch_also_of_a_run_that_ends_early(
             calls.append(folder)
 
         def add_scalar(self, name: str, value: float, epoch: int) -> None:
-            if name == "val_loss":
-                calls.append((epoch, value))
+            calls.append((name, value, epoch))
 
         def flush(self) -> None:
             calls.append("flush")
@@ -200,10 +202,24 @@ def test_tensorboard_has_every_epoch_also_of_a_run_that_ends_early(
         if row["epoch"] == 2:
             raise Killed
 
+    def written(row: dict[str, Any]) -> list[Any]:
+        return [*((name, row[name], row["epoch"]) for name in COLUMNS if row[name] is not None), "flush"]
+
+    common: dict[str, Any] = {"tensorboard": True, "callbacks": [stop], "progress": False, "device": "cpu"}
     with pytest.raises(Killed):
-        sn.fit(Net(), *digits, run_dir=tmp_path, tensorboard=True, callbacks=[stop], progress=False, device="cpu")
-    seen = [(row["epoch"], row["val_loss"]) for row in rows]
-    assert calls == [str(tmp_path / "tensorboard"), seen[0], "flush", seen[1], "flush", "close"]
+        sn.fit(Net(), *digits, run_dir=tmp_path, **common)
+    assert calls == [str(tmp_path / "tensorboard"), *written(rows[0]), *written(rows[1]), "close"]
+    calls.clear()
+    history = sn.fit(Net(), digits[0], epochs=1, **common)  # without validation, without a folder
+    assert calls == [str(Path("runs/tensorboard")), *written(history.rows[0]), "close"] and len(calls) == 7
+
+
+def test_tensorboard_that_is_not_installed_is_said_in_one_sentence(
+    digits: tuple[ImageSet, ImageSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    with pytest.raises(ImportError, match=r"^fit: expected tensorboard; got none. pip install tensorboard.$"):
+        sn.fit(Net(), *digits, tensorboard=True, progress=False, device="cpu")
 
 
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -73,3 +73,22 @@ def test_fractions_are_read() -> None:
 def test_unknown_schedules_are_refused(text: str) -> None:
     with pytest.raises(OptionError, match=r"fit: expected schedule to be one of 'constant', .*; got "):
         parse_schedule(text)
+
+
+def test_a_warmup_stands_in_front_of_every_kind() -> None:
+    half = Plateau(factor=0.5)
+    kinds = (("constant", 1.0), ("plateau", 0.5), ("step(1, 0.1)", 0.1), (lambda step, total: 0.25, 0.25))
+    for kind, after in kinds:
+        schedule = Schedule(kind, 4, 8, warmup=8, plateau=half)
+        assert schedule.factor(5) == pytest.approx(0.75 * after)
+
+
+def test_a_single_step_is_taken_at_the_full_rate() -> None:
+    assert Schedule("onecycle", 1, 1).factor(0) == 1.0
+
+
+def test_a_plateau_goes_on_where_it_was() -> None:
+    stored = Schedule("plateau", 1, 9, plateau=Plateau(0.3, 7, 0.1)).state()
+    again = Schedule("plateau", 1, 9)
+    again.restore(stored)
+    assert again.plateau == Plateau(0.3, 7, 0.1) and again.factor(3) == 0.1

@@ -85,3 +85,11 @@ def test_bad_arguments(builder: Any, options: dict[str, Any], text: str) -> None
     with pytest.raises(ValueError, match=re.escape(text)) as caught:
         sn.evaluate(builder(), data, **options)
     assert isinstance(caught.value, OptionError | sn.ShapeError)
+
+
+@torch.no_grad()
+def test_a_class_that_no_view_believes_in_keeps_a_finite_logit() -> None:
+    sure = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    sure[1].weight.fill_(100)
+    sure[1].weight[1] *= -1
+    assert Views(sure, "flip", None)(torch.ones(1, 1, 2, 2)).isfinite().all()

@@ -107,7 +107,7 @@ class Predictions:
 
 def natural(text: str) -> list[Any]:
     """A sorting key by which ``img2`` comes before ``img10``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text)]
 
 
 def metrics_from(

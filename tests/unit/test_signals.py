@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM wait, once."""
+
+import signal
+import threading
+
+import pytest
+
+from smallnets.training.signals import Stop, deferred_signals
+
+
+def test_the_first_is_noted_and_the_second_acts_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    noted = False
+    with pytest.raises(KeyboardInterrupt), deferred_signals() as stop:
+        signal.raise_signal(signal.SIGINT)
+        noted = stop.signal == signal.SIGINT
+        signal.raise_signal(signal.SIGINT)
+    assert noted and signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_another_thread_signals_are_left_as_they_are() -> None:
+    found: list[Stop] = []
+
+    def work() -> None:
+        with deferred_signals() as stop:
+            found.append(stop)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [Stop()]
+
+
+def test_nothing_ends_that_was_not_asked_to() -> None:
+    Stop().reraise()
+    with pytest.raises(KeyboardInterrupt):
+        Stop(signal.SIGINT).reraise()
+    with pytest.raises(SystemExit, match="143"):
+        Stop(signal.SIGTERM).reraise()
