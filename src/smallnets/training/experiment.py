@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..data.imageset import ImageSet, ImageStream
-from ..data.sources import load
+from ..data.sources import NAMES, has_split, load
 from ..errors import DataError, OptionError, ShapeError, message
 from ..models.base import Net
 from ..models.registry import build, entry
@@ -56,6 +56,7 @@ class Experiment:
         settings = FitOptions(**{**recipe, **self.settings})
         with torch.device("meta"):
             build(self.name, **self.options)  # wrong options come to light before any picture is read
+        self._check_test()
         group = current_group(choose_device(settings.device))
         train, loading = self._load_for_net(download_once(self.source, self.loading, group))
         if self.val is None:
@@ -87,6 +88,13 @@ class Experiment:
             known = {"data": self.source, "classes": list(train.classes), "test_split": self.test}
             report = write_report(folder, net, test, metrics, history, how, **known)
             yield from lines(report, folder)
+
+    def _check_test(self) -> None:
+        """A test split that was asked for by name is there; its pictures are looked at when all is done."""
+        path = Path(self.source)
+        if self.test != "test" and (self.source in NAMES or (path.exists() and not has_split(path, self.test))):
+            advice = "Name another, or leave --test out."
+            raise DataError(message("fit", f"a split {self.test!r} in {self.source} to test on", "none", advice))
 
     def _build(self, train: Pictures) -> Net:
         known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
