@@ -6,12 +6,15 @@ BASE := .venv/.base
 DEMO := .venv/.demo
 DEV := .venv/.dev
 
-.PHONY: demo test test-all check clean
+.PHONY: demo test test-all coverage check clean
 
 demo: $(DEMO)
 	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
 
 test: check
+	$(BIN)/pytest -n 2 --dist worksteal -q --doctest-modules src tests -m "not slow"
+
+coverage: check
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q --doctest-modules src tests -m "not slow"
 
 test-all: check

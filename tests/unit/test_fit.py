@@ -232,6 +232,10 @@ def test_other_settings_are_refused_by_name(digits: tuple[ImageSet, ImageSet], t
         RunError, match=re.escape("got epochs 1 -> 2; lr 0.001 -> 0.1. Take another folder, or resume=")
     ):
         sn.fit(net(), *digits, epochs=2, lr=0.1, run_dir=tmp_path, **QUIET)
+    with pytest.raises(RunError, match=r"got seed 0 -> 1\. Take another folder"):
+        sn.fit(net(), *digits, epochs=1, seed=1, run_dir=tmp_path, **QUIET)
+    with pytest.raises(RunError, match="got validation set's checksum"):
+        sn.fit(net(), train, digits[1][:50], epochs=1, run_dir=tmp_path, **QUIET)
     with pytest.raises(RunError, match="training set's count 400 -> 300; training set's checksum"):
         sn.fit(net(), digits[0][:300], epochs=1, run_dir=tmp_path, **QUIET)
     with pytest.raises(RunError, match="expected an unused run folder with resume='never'"):

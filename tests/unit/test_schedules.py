@@ -55,6 +55,14 @@ def test_plateau_is_torchs(losses: list[float]) -> None:
         assert plateau.factor == pytest.approx(oracle.optimizer.param_groups[0]["lr"])
 
 
+def test_a_loss_that_falls_by_next_to_nothing_is_a_plateau() -> None:
+    plateau, oracle = Plateau(), lr_scheduler.ReduceLROnPlateau(optimizer())
+    for epoch in range(30):
+        plateau.after_epoch(1 - 1e-6 * epoch)
+        oracle.step(1 - 1e-6 * epoch)
+    assert plateau.factor == pytest.approx(oracle.optimizer.param_groups[0]["lr"]) and plateau.factor < 1
+
+
 def test_warmup_rises_in_equal_steps_in_front() -> None:
     schedule = Schedule("cosine", 10, 100, warmup=20)
     assert [schedule.factor(step) for step in (0, 9, 19, 20)] == pytest.approx([0.05, 0.5, 1.0, 1.0])

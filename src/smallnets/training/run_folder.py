@@ -44,7 +44,7 @@ class RunFolder:
         check_same_net(found, model, self.path)
         changes = options.changes(found["options"])
         changes += [
-            f"training set's {name} {found['data'][name]!r} -> {value!r}"
+            f"{fact(name)} {found['data'][name]!r} -> {value!r}"
             for name, value in data.items()
             if name in found["data"] and name not in ("mean", "std", "source") and found["data"][name] != value
         ]
@@ -75,6 +75,11 @@ class RunFolder:
 
     def write_history(self, history: History) -> None:
         write_text(self.path / "metrics.csv", history.csv_text())
+
+
+def fact(name: str) -> str:
+    """What a fact of the data is called."""
+    return "validation set's checksum" if name == "validation" else f"training set's {name}"
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
