@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from smallnets.training.options import FitOptions
 from smallnets.training.reporter import Reporter
 
 ROW = {
@@ -36,7 +37,7 @@ def an_epoch(reporter: Reporter) -> None:
 
 def test_elsewhere_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = shown_on(Screen(), monkeypatch)
-    reporter = Reporter(10, 203, show=True)
+    reporter = Reporter(FitOptions(epochs=10), 203, leads=True)
     an_epoch(reporter)
     reporter.end(ROW)
     reporter.end({**ROW, "val_loss": None, "val_accuracy": None})
@@ -46,7 +47,7 @@ def test_elsewhere_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_terminal_it_is_a_bar_first(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = shown_on(Screen(), monkeypatch)
     screen.terminal = True
-    reporter = Reporter(10, 203, show=True)
+    reporter = Reporter(FitOptions(epochs=10), 203, leads=True)
     an_epoch(reporter)
     shown = screen.getvalue()
     assert (
@@ -60,7 +61,8 @@ def test_on_a_terminal_it_is_a_bar_first(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_who_is_not_asked_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = shown_on(Screen(), monkeypatch)
     screen.terminal = True
-    reporter = Reporter(10, 203, show=False)
-    an_epoch(reporter)
-    reporter.end(ROW)
+    for options, leads in ((FitOptions(epochs=10, progress=False), True), (FitOptions(epochs=10), False)):
+        reporter = Reporter(options, 203, leads)
+        an_epoch(reporter)
+        reporter.end(ROW)
     assert screen.getvalue() == ""
