@@ -124,6 +124,18 @@ def test_mixed_sizes_come_as_a_stream(image_folder: Make) -> None:
     assert small[0][0].shape == (3, 8, 8) and small[3:5].ids == stream.ids[3:5]
 
 
+@pytest.mark.parametrize("chunk", [1, decoding.CHUNK])
+def test_a_size_that_no_header_looked_at_tells_makes_a_stream_too(
+    image_folder: Make, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(decoding, "CHUNK", chunk)
+    root = image_folder(train=65, size=(16, 16))  # every second header of 130 is looked at
+    Image.new("RGB", (20, 40)).save(root / "train" / "cat" / "001.png")
+    stream = load(root)
+    assert isinstance(stream, ImageStream) and stream.shape is None
+    assert stream[1][0].shape == (3, 40, 20) and stream[2][0].shape == (3, 16, 16)
+
+
 def test_what_passes_the_memory_limit_is_streamed_alike(image_folder: Make) -> None:
     root = image_folder()
     held, stream = load(root), load(root, memory_limit=1000)

@@ -226,7 +226,7 @@ def test_best_weights_come_back(digits: tuple[ImageSet, ImageSet], tmp_path: Pat
 
 def test_other_settings_are_refused_by_name(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
     sn.fit(net(), *digits, epochs=1, run_dir=tmp_path, **QUIET)
-    train = digits[0]
+    train, steps = digits[0], -(-len(digits[0]) // 128)
     before = (tmp_path / "last.ckpt").read_bytes()
     with pytest.raises(
         RunError, match=re.escape("got epochs 1 -> 2; lr 0.001 -> 0.1. Take another folder, or resume=")
@@ -250,7 +250,21 @@ def test_other_settings_are_refused_by_name(digits: tuple[ImageSet, ImageSet], t
     with pytest.raises(RunError, match="training set's checksum"):
         other = ImageSet(train.labels, train.classes, train.ids, train.mean, train.std, images=255 - train.images)
         sn.fit(net(), other, digits[1], epochs=1, run_dir=tmp_path, **QUIET)
-    assert len(sn.fit(net(), *digits, epochs=2, run_dir=tmp_path, resume="changed", **QUIET)) == 2
+    changed = {"weight_decay": 0.25, "resume": "changed", **QUIET}
+    assert len(sn.fit(net(), *digits, epochs=2, run_dir=tmp_path, **changed)) == 2
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["optimizer"]
+    assert state["param_groups"][0]["weight_decay"] == 0.25 and state["state"][0]["step"] == 2 * steps
+
+
+def test_a_net_of_one_s_own_with_other_widths_is_another_net(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+    def own(width: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(1024, width), nn.ReLU(), nn.Linear(width, 10))
+
+    sn.fit(own(8), digits[0], epochs=1, run_dir=tmp_path, **QUIET)
+    with pytest.raises(
+        RunError, match=r"Sequential; got .*Sequential with 1.weight \(8, 1024\) -> \(9, 1024\), 1.bias"
+    ):
+        sn.fit(own(9), digits[0], epochs=2, run_dir=tmp_path, resume="changed", **QUIET)
 
 
 CHANGES: list[dict[str, Any]] = [

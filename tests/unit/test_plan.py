@@ -12,6 +12,7 @@ from smallnets import FitOptions
 from smallnets.training import calibrate, inference
 from smallnets.training.calibrate import Timing, choose_plan
 from smallnets.training.plan import Plan
+from smallnets.training.samples import understand
 
 CPU = Plan(torch.device("cpu"))
 BATCH = torch.randn(4, 1, 32, 32), torch.tensor([1, 2, 3, 4])
@@ -151,6 +152,14 @@ def test_much_work_is_evaluated_folded_and_agreement_is_told(monkeypatch: pytest
     assert taken.loss == plain.loss and "batch_norms_folded" not in taken.plan
     exact = sn.evaluate(net, data, batch_size=32, precision="fp32")
     assert exact.loss == plain.loss and exact.plan["precision"] == "fp32"
+
+
+def test_work_is_seconds_a_picture_times_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "run", lambda model, images, plan: (0.1 * len(images), torch.zeros(len(images), 10)))
+    for count, much in ((40, False), (60, True)):  # a tenth of a second each
+        samples = understand((torch.zeros(count, 1, 32, 32), torch.arange(count) % 10), "evaluate")
+        _, _, facts = inference.prepare(sn.lenet5().eval(), samples, 8, "auto", torch.device("cpu"))
+        assert ("largest_difference" in facts) == much
 
 
 def test_agreement_is_of_classes_and_relative_to_the_largest_logit() -> None:

@@ -12,7 +12,6 @@ from ..models.base import Net
 from .checkpoint import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_checkpoint, write_text
 from .history import History
 from .options import FitOptions, qualified_name
-from .plan import state_tensors
 
 
 class RunFolder:
@@ -94,16 +93,23 @@ def check_same_net(found: Mapping[str, Any], model: nn.Module, folder: Path) -> 
         RunError: Naming both.
     """
     mine, stored = describe(model), found["net"]
-    shapes = {name: tensor.shape for name, tensor in state_tensors(model).items()}
-    same_shapes = shapes == {name: value.shape for name, value in found["model"].items() if isinstance(value, Tensor)}
-    if mine == stored and same_shapes:
+    shapes = [shapes_of(found["model"]), shapes_of(model.state_dict())]
+    if mine == stored and shapes[0] == shapes[1]:
         return
     names = [(net["config"] or {}).get("name", net["class"]) for net in (stored, mine)]
     got = names[1]
-    if names[0] == names[1] and mine["config"] and stored["config"]:
-        old, new = stored["config"], mine["config"]
-        got += " with " + ", ".join(
-            f"{key} {old.get(key)!r} -> {new[key]!r}" for key in new if old.get(key) != new[key]
-        )
+    if names[0] == names[1]:
+        changes = changes_of(stored["config"] or {}, mine["config"] or {}) or changes_of(*shapes)
+        got += f" with {', '.join(changes[:4])}"
     advice = "Take another run folder."
     raise RunError(message("fit", f"the net of the run in {folder}, {names[0]}", got, advice))
+
+
+def shapes_of(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def changes_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What is another, by name."""
+    names = [*new, *(name for name in old if name not in new)]
+    return [f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in names if old.get(name) != new.get(name)]
