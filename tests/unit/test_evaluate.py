@@ -12,8 +12,9 @@ from sklearn import metrics as oracle
 from torch import Tensor, nn
 
 import smallnets as sn
-from smallnets import DataError, OptionError
+from smallnets import DataError, OptionError, Predictions
 from smallnets.data import load
+from smallnets.training.metrics import metrics_from
 
 
 class Scripted(nn.Module):
@@ -77,6 +78,8 @@ def test_sums_are_float64_in_batch_order() -> None:
     for part in parts:
         total += part.item()
     assert sn.evaluate(Scripted(), (images, labels), batch_size=3).loss == total / 1000
+    losses = np.array([1e16, *[1.0] * 14, -1e16])  # a one is lost beside 1e16; pairwise summation keeps some
+    assert metrics_from(losses, np.zeros((16, 0)), torch.eye(2), (), ("a", "b"), {}).loss == 0 != losses.sum()
 
 
 def test_predictions(tmp_path: Path) -> None:
@@ -101,13 +104,24 @@ def test_predictions(tmp_path: Path) -> None:
 
 
 def test_csv_ids_are_sorted_by_number(tmp_path: Path) -> None:
-    from smallnets import Predictions
+    ids = ("img10.jpg", "img2.jpg", "b", "img1.jpg", "a")
+    labels, shares = torch.tensor([1, 0, 0, 1, 0]), torch.tensor([[0.25, 0.75]] * 5)
+    Predictions(ids, labels, shares, ("cat", "dog")).to_csv(tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().split() == [
+        "id,predicted,p_cat,p_dog",
+        *(f"{name},0.250000,0.750000" for name in ("a,cat", "b,cat", "img1.jpg,dog", "img2.jpg,cat", "img10.jpg,dog")),
+    ]
 
-    ids = ("img10.jpg", "img2.jpg", "img1.jpg")
-    Predictions(ids, torch.zeros(3, dtype=torch.int64), torch.ones(3, 1), ("a",)).to_csv(tmp_path / "out.csv")
-    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().split()[1:]] == sorted(
-        ids, key=lambda i: int(i[3:-4])
-    )
+
+def test_the_grid_tells_what_is_wrong_where_the_truth_is_known() -> None:
+    test = load("digits", "test")[:2]
+    ids, labels = test.ids, torch.stack([test.labels[0], (test.labels[1] + 1) % 10])
+    found = Predictions(ids, labels, torch.full((2, 10), 0.1), test.classes)
+    told, untold = (
+        [axes.get_title() for axes in found.grid(pictures).axes] for pictures in (test, test.images)
+    )  # fmt: skip
+    assert "true" not in told[0] and told[1].endswith(f"true: {test.classes[test.labels[1]]}")
+    assert not any("true" in title for title in untold)
 
 
 def test_images_alone_can_be_predicted() -> None:
@@ -118,7 +132,8 @@ def test_images_alone_can_be_predicted() -> None:
 
 def test_the_confusion_matrix_is_drawn(tmp_path: Path) -> None:
     found = sn.evaluate(sn.lenet5(), load("digits", "test"))
-    found.plot_confusion(tmp_path / "confusion.png")
+    figure = found.plot_confusion(tmp_path / "confusion.png")
+    assert any(f"{found.accuracy:.4f}" in axes.get_title(loc="left") for axes in figure.axes)
     assert (tmp_path / "confusion.png").stat().st_size > 10_000
 
 

@@ -39,6 +39,18 @@ def test_the_loss_does_not_go_by_the_threads(name: str, channels: int, pictures:
     assert len(set(found.values())) == 1, found
 
 
+@pytest.mark.parametrize("width", [84, 100, 120])
+def test_nor_do_the_probabilities_after_a_small_matrix_product(width: int) -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(512, width))
+    pictures = torch.randn(71, 1, 16, 32)  # enough pixels for all threads, but not for the product
+    found = []
+    for count in (1, 2, 3, 4, 8):
+        torch.set_num_threads(count)
+        found.append(sn.predict(net, pictures, precision="fp32").probabilities)
+    assert all(torch.equal(found[0], other) for other in found)
+
+
 def test_hooks_and_threads_are_given_back_also_after_an_error() -> None:
     net = sn.lenet5()
     torch.set_num_threads(3)
