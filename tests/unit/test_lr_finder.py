@@ -52,8 +52,15 @@ def test_a_quadratic_has_a_known_answer() -> None:
 def test_the_steepest_descent() -> None:
     lrs = [10.0**i for i in range(8)]
     assert steepest(lrs, [5, 4.9, 4.5, 2.0, 1.9, 2.1, 9, 50]) == 100.0
+    assert steepest(lrs, [5, 4.9, 4.5, 2.0, 1.9, 50, 9, 2.1]) == 100.0  # what falls after the minimum is noise
     with pytest.raises(OptionError, match=r"expected a loss that falls somewhere; got none. Take a smaller start."):
         steepest(lrs, [1, 2, 3, 4, 5, 6, 7, 8])
+
+
+def test_it_ends_at_the_first_loss_that_is_no_number() -> None:
+    torch.manual_seed(0)
+    curve = sn.find_lr(sn.lenet5(), load("digits"), optimizer="sgd", start=1e-3, end=1e13, steps=17, device="cpu")
+    assert 3 < len(curve.losses) < 12 and all(map(math.isfinite, curve.losses))
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
