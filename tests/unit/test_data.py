@@ -1,6 +1,7 @@
 """Loading: named sets, folders, zips; what is broken says so."""
 
 import io
+import os
 import pickle
 import re
 import shutil
@@ -122,6 +123,25 @@ def test_mixed_sizes_come_as_a_stream(image_folder: Make) -> None:
     assert load(root, size=16).images.shape == (41, 3, 16, 16)  # type: ignore[union-attr]
     small = stream.resized((8, 8))
     assert small[0][0].shape == (3, 8, 8) and small[3:5].ids == stream.ids[3:5]
+
+
+def test_a_changed_file_is_measured_anew_and_broken_training_pictures_do_not_hinder_a_test(
+    image_folder: Make, tmp_path: Path
+) -> None:
+    means = []
+    for value in (50, 200):
+        with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+            for name in ("train/a/0.png", "train/b/1.png", "test/a/0.png"):
+                picture = io.BytesIO()
+                Image.new("RGB", (8, 8), (value, value, value)).save(picture, "png")
+                archive.writestr(name, picture.getvalue())
+        os.utime(tmp_path / "set.zip", (value, value))
+        means.append(load(tmp_path / "set.zip", "test").mean[0])
+    assert means == pytest.approx([50 / 255, 200 / 255])
+    root = image_folder()
+    (root / "train" / "cat" / "000.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="left out 1 of 40 pictures that are broken"):
+        assert len(load(root, "test")) == 12
 
 
 @pytest.mark.parametrize("chunk", [1, decoding.CHUNK])

@@ -19,7 +19,10 @@ def test_it_finds_a_rate_that_trains(tmp_path: Path) -> None:
     torch.manual_seed(0)
     train, net = load("digits"), sn.lenet5()
     before = [p.clone() for p in net.parameters()]
+    state = torch.get_rng_state()
     curve = sn.find_lr(net, train, device="cpu")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert curve.lrs[1] / curve.lrs[0] == pytest.approx((10 / 1e-6) ** (1 / 99))  # 100 steps, both ends among them
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True)) and net.training
     assert curve.losses[0] == pytest.approx(math.log(10), rel=0.05)  # a running mean that does not start from zero
     assert curve.lrs[0] == pytest.approx(1e-6) and list(curve.lrs) == sorted(curve.lrs)
@@ -55,6 +58,8 @@ def test_the_steepest_descent() -> None:
     assert steepest(lrs, [5, 4.9, 4.5, 2.0, 1.9, 50, 9, 2.1]) == 100.0  # what falls after the minimum is noise
     with pytest.raises(OptionError, match=r"expected a loss that falls somewhere; got none. Take a smaller start."):
         steepest(lrs, [1, 2, 3, 4, 5, 6, 7, 8])
+    with pytest.raises(OptionError, match="got none"):
+        steepest(lrs, [2, 1, 3, 4, 5, 6, 7, 8])  # one low value in a rise
 
 
 def test_it_ends_at_the_first_loss_that_is_no_number() -> None:
