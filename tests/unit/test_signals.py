@@ -2,12 +2,22 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from smallnets.training.signals import Stop, deferred_signals
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own answer to Ctrl-C, which a shell's background job starts without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_the_first_is_noted_and_the_second_acts_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     noted = False
