@@ -106,7 +106,9 @@ def fit(
     root: Root = None,
     download: Download = False,
     on_error: OnError = "raise",
-    monitor: Annotated[str, typer.Option(help="val_accuracy, val_loss, accuracy or loss.")] = "val_accuracy",
+    monitor: Annotated[
+        str, typer.Option(help="Chooses the best epoch: val_loss (the finer measure), val_accuracy, loss or accuracy.")
+    ] = "val_loss",
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better monitor.")] = None,
     last: Annotated[bool, typer.Option("--last", help="Report on the last epoch's weights, not the best's.")] = False,
     resume: Annotated[str, typer.Option(help="auto, never, or changed (go on with other settings).")] = "auto",
