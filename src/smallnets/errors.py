@@ -97,7 +97,7 @@ def check_ints(who: str, option: str, each: str, given: object) -> None:
         OptionError: Naming the option and the value.
     """
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise OptionError(message(who, f"{option} to be a sequence of integers", repr(given)))
+        raise OptionError(message(who, f"{option} to be a sequence of {each}s", repr(given)))
     for value in given:
         check_int(who, f"every {each} in {option}", value)
 
@@ -110,18 +110,6 @@ def check_text(who: str, option: str, given: object) -> None:
     """
     if not isinstance(given, str):
         raise OptionError(message(who, f"{option} to be text", repr(given)))
-
-
-def check_widths(who: str, option: str, given: object) -> None:
-    """Refuse what is not a sequence of integers of at least 1.
-
-    Raises:
-        OptionError: Naming the option and the value.
-    """
-    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise OptionError(message(who, f"{option} to be a sequence of widths", repr(given)))
-    for width in given:
-        check_int(who, f"every width in {option}", width)
 
 
 def check_number(who: str, option: str, given: object, least: float, below: float | None = None) -> None:
@@ -202,6 +190,6 @@ def check_options(net: str, signature: inspect.Signature, given: Mapping[str, ob
         elif name in LEAST:
             check_int(net, of + name, value, LEAST[name])
         elif name in ("channels", "hidden"):
-            check_widths(net, of + name, value)
+            check_ints(net, of + name, "width", value)
         elif name == "dropout":
             check_number(net, of + name, value, 0, below=1)

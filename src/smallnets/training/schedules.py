@@ -31,7 +31,7 @@ def onecycle(step: int, total: int) -> float:
     peak = 0.3 * total - 1
     last = total - 1
     if step <= peak:
-        low, high, share = 1 / 25, 1.0, step / peak if peak else 1.0
+        low, high, share = 1 / 25, 1.0, step / peak
     else:
         low, high, share = 1.0, 1 / 25 / 1e4, (step - peak) / (last - peak)
     return high + (low - high) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
