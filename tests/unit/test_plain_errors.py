@@ -166,8 +166,8 @@ def test_options_that_are_none() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"topk": 5}, "topk to be a sequence of integers; got 5"),
-        ({"scales": 32}, "scales to be a sequence of integers"),
+        ({"topk": 5}, "topk to be a sequence of ranks; got 5"),
+        ({"scales": 32}, "scales to be a sequence of sides; got 32"),
     ],
 )
 def test_measuring(options: dict[str, Any], text: str) -> None:

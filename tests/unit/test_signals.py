@@ -1,11 +1,14 @@
 """Ctrl-C and SIGTERM wait, once."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from smallnets.cli import tell
+from smallnets.training import distributed
 from smallnets.training.signals import Stop, deferred_signals
 
 
@@ -47,3 +50,25 @@ def test_nothing_ends_that_was_not_asked_to() -> None:
         Stop(signal.SIGINT).reraise()
     with pytest.raises(SystemExit, match="143"):
         Stop(signal.SIGTERM).reraise()
+
+
+def test_torchrun_cannot_end_a_process_in_the_middle_of_its_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One process has died, torchrun ends the others while the first of them says so."""
+
+    def first_to_tell() -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return True
+
+    def die(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr(distributed, "first_to_tell", first_to_tell)
+    before = signal.signal(signal.SIGTERM, die)
+    try:
+        tell("lost one")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "smallnets: lost one\n"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Generator
@@ -34,6 +35,9 @@ def plain_warnings() -> Generator[None, None, None]:
 def tell(text: str) -> None:
     """One line on stderr; of several processes only the first does, for the others end of the same."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        with contextlib.suppress(ValueError):  # only the main thread may say so, and only it gets signals
+            # torchrun ends all when one has died: not in the middle of the sentence that says so.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         from ..training.distributed import first_to_tell
 
         if not first_to_tell():

@@ -57,12 +57,12 @@ class Run:
         options = self.options
         self._prepare()
         with contextlib.ExitStack() as stack:
+            stop = stack.enter_context(deferred_signals())  # first in, last out: no signal cuts the leaving short
             stack.callback(self.updates.release)
             stack.callback(self.reporter.leave)
             stack.enter_context(deterministic_mode(options.deterministic))
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
-            stop = stack.enter_context(deferred_signals())
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.reporter):
                     self._epoch(stop)
