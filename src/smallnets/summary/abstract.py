@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .propagate import tensors_in
+from ..errors import ShapeError
+from ..shapes import conv_output_size, conv_transpose_output_size
+from .propagate import spread, tensors_in
 from .replica import SMALL
 
 VALUE_TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -65,6 +67,8 @@ class NoData(TorchDispatchMode):
 
     def record(self, op: Op, func: Any, args: Any, kwargs: Any) -> Any:
         """Run one op that touches the picture or the weights."""
+        if op.name == "convolution":
+            check_convolution(*args[:8])
         # PyTorch spells these out in Python on the meta device: most of a deep net's time for shapes that are known.
         if op.name == "native_batch_norm":
             x = args[0]
@@ -75,6 +79,26 @@ class NoData(TorchDispatchMode):
             if a.dim() == b.dim() == 2 and a.shape[1] == b.shape[0] and bias.shape[0] == b.shape[1]:
                 return a.new_empty(a.shape[0], b.shape[1])
         return func(*args, **kwargs)
+
+
+def check_convolution(
+    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, more: Any
+) -> None:
+    """Refuse what a real run refuses: how much of it the meta device lets pass depends on PyTorch's release.
+
+    Raises:
+        RuntimeError: When a side of the output would be empty, or more is added to it than a stride allows.
+    """
+    if x.dim() != weight.dim():
+        return
+    sides, kernel = x.shape[2:], weight.shape[2:]
+    steps = [spread(values, len(kernel)) for values in (stride, padding, *((more,) if transposed else ()), dilation)]
+    rule = conv_transpose_output_size if transposed else conv_output_size
+    try:
+        for side in zip(sides, kernel, *steps, strict=True):
+            rule(*side)
+    except ShapeError as error:
+        raise RuntimeError(str(error)) from error
 
 
 def to_meta(value: Any) -> Any:
