@@ -76,6 +76,9 @@ def test_compiled_to_kernels(name: str) -> None:
     assert_close(compiled(x), net(x))
 
 
+@pytest.mark.skipif(
+    torch.__version__ < (2, 14), reason="this torch.export fixes whether a side is odd, torchvision's nets too"
+)
 @each_net
 @torch.no_grad()
 def test_export_with_free_batch_height_and_width(name: str) -> None:

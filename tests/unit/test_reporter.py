@@ -47,6 +47,8 @@ def test_elsewhere_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_terminal_it_is_a_bar_first(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = shown_on(Screen(), monkeypatch)
     screen.terminal = True
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("LINES", "40")
     reporter = Reporter(FitOptions(epochs=10), 203, leads=True)
     an_epoch(reporter)
     shown = screen.getvalue()
