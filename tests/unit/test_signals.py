@@ -6,9 +6,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
+from torch import nn
 
+from smallnets import fit
 from smallnets.cli import tell
 from smallnets.training import distributed
+from smallnets.training.reporter import Reporter
 from smallnets.training.signals import Stop, deferred_signals
 
 
@@ -29,6 +33,39 @@ def test_the_first_is_noted_and_the_second_acts_at_once() -> None:
         noted = stop.signal == signal.SIGINT
         signal.raise_signal(signal.SIGINT)
     assert noted and signal.getsignal(signal.SIGINT) is before
+
+
+def test_one_that_nobody_acted_on_acts_at_the_end() -> None:
+    """As when it comes while a run that has ended closes its files."""
+    reached = False
+    with pytest.raises(SystemExit, match="143"), deferred_signals():
+        signal.raise_signal(signal.SIGTERM)
+        reached = True
+    assert reached
+    with pytest.raises(ValueError, match="first"), deferred_signals():  # an error says more than the signal
+        signal.raise_signal(signal.SIGTERM)
+        raise ValueError("first")
+
+
+def test_a_run_lets_nothing_cut_its_leaving_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+
+    def leave(self: Reporter) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        left.append("closed")
+
+    def die(*_: object) -> None:
+        left.append("cut short")
+
+    net, images = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(8, 1, 2, 2)
+    monkeypatch.setattr(Reporter, "leave", leave)
+    before = signal.signal(signal.SIGTERM, die)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            fit(net, (images, torch.arange(8) % 2), epochs=1, progress=False, deterministic=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert left == ["closed"]
 
 
 def test_in_another_thread_signals_are_left_as_they_are() -> None:

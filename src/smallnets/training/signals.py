@@ -26,6 +26,7 @@ class Stop:
 def deferred_signals() -> Generator[Stop, None, None]:
     """Note the first Ctrl-C or SIGTERM instead of dying of it; a second one acts at once.
 
+    One that nobody acted on acts at the end, unless an error is on its way out.
     In a thread that is not the main one, signals are left as they are.
     """
     stop = Stop()
@@ -45,3 +46,4 @@ def deferred_signals() -> Generator[Stop, None, None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    stop.reraise()
