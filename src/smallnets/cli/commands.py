@@ -126,7 +126,7 @@ def fit(
     entry in the registry: what trains it well.
     """
     given = dict(locals())
-    from ..training.experiment import Experiment
+    from ..experiments.experiment import Experiment
 
     ours = {"net", "data", "set_", "val", "test", "classes", "size", "root", "download", "on_error", "last", "run_dir"}
     settings = {name: value for name, value in given.items() if name not in ours and value is not None}
@@ -168,11 +168,11 @@ def evaluate(
 ) -> None:
     """Measure the best net of a run on a labelled split."""
     from ..data import load
-    from ..training.distributed import current_group
+    from ..experiments.experiment import download_once
+    from ..experiments.report import open_run
     from ..training.evaluate import evaluate as measure
-    from ..training.experiment import download_once
-    from ..training.plan import choose_device
-    from ..training.report import open_run
+    from ..training.group import current_group
+    from ..training.plan.plan import choose_device
 
     net, facts = open_run(run_dir)
     group = current_group(choose_device(device))
@@ -209,12 +209,11 @@ def predict(
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
     from ..data.pictures import unlabelled
-    from ..training.distributed import current_group
-    from ..training.evaluate import predict as ask
-    from ..training.evaluate import predict_parts
-    from ..training.plan import choose_device
-    from ..training.predicting import sorted_by_id, write_rows
-    from ..training.report import GRID, in_memory, open_run
+    from ..experiments.report import GRID, in_memory, open_run
+    from ..training.group import current_group
+    from ..training.plan.plan import choose_device
+    from ..training.predict import predict as ask
+    from ..training.predict import predict_parts, sorted_by_id, write_rows
 
     net, facts = open_run(run_dir)
     if not current_group(choose_device(device)).leads:  # one process does it all

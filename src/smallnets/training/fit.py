@@ -8,9 +8,9 @@ from torch import nn
 
 from ..errors import OptionError, message
 from .history import History
+from .loop.run import Run
 from .options import AugmentLike, Callback, FitOptions, LossLike, OptimizerLike, ScheduleLike
-from .plan import preserved
-from .run import Run
+from .preserve import preserved
 
 
 def fit(
