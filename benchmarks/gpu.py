@@ -23,7 +23,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "src"))
 
-from gpu_common import Settings, read_json, write_json  # noqa: E402
+from gpu_common import Settings, read_json, write_json
 
 HERE = Path(__file__).resolve().parent
 

@@ -10,8 +10,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "src"))
 
-from gpu_common import Rows, Settings, pictures, read_json, write_json  # noqa: E402
-from gpu_recipes import CANDIDATES, RUNS, TIMED  # noqa: E402
+from gpu_common import Rows, Settings, pictures, read_json, write_json
+from gpu_recipes import CANDIDATES, RUNS, TIMED
 
 SMALL = 5 << 20  # bytes of weights up to which a net is worth bringing back
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 FACTS = ("labels", "classes", "ids", "mean", "std", "images", "source")
 
 
@@ -53,7 +52,7 @@ def write_json(path: Path, found: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(found, indent=1, default=str) + "\n")
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 class Rows:
@@ -102,7 +101,7 @@ def pictures(settings: Settings, split: str, classes: tuple[str, ...] | None = N
             facts = {key: getattr(found, key) for key in FACTS}
             beside = folder / f"{part}.{os.getpid()}"
             torch.save({key: list(v) if isinstance(v, tuple) else v for key, v in facts.items()}, beside)
-            os.replace(beside, folder / f"{part}.pt")
+            beside.replace(folder / f"{part}.pt")
     facts = torch.load(folder / f"{split}.pt", weights_only=True)
     data = ImageSet(**{key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()})
     if classes is not None:

@@ -41,7 +41,11 @@ def describe(device: str, quick: bool) -> dict[str, Any]:
             found[name] = importlib.metadata.version(name)
     if device.startswith("cuda"):
         facts = torch.cuda.get_device_properties(device)
-        found |= {"gpu": facts.name, "GiB": round(facts.total_memory / 2**30, 1), "capability": f"{facts.major}.{facts.minor}"}
+        found |= {
+            "gpu": facts.name,
+            "GiB": round(facts.total_memory / 2**30, 1),
+            "capability": f"{facts.major}.{facts.minor}",
+        }
         found |= {"cudnn": torch.backends.cudnn.version(), "cuda": torch.version.cuda}
     side = 256 if quick else 8192
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -56,7 +60,9 @@ def describe(device: str, quick: bool) -> dict[str, Any]:
         torch.set_float32_matmul_precision(before)
     much = torch.empty((1 << 22) if quick else (1 << 30), dtype=torch.uint8, device=device)
     other = torch.empty_like(much)
-    found["copy, GB/s read and written"] = round(2 * much.numel() / seconds_each(lambda: other.copy_(much), device) / 1e9)
+    found["copy, GB/s read and written"] = round(
+        2 * much.numel() / seconds_each(lambda: other.copy_(much), device) / 1e9
+    )
     return found
 
 
@@ -207,7 +213,9 @@ def loader(settings: Settings, workers: int) -> Any:
 
     steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
     root = peers.unpack(settings.data, settings.out / "unpacked", per_class=40 if settings.quick else 1500)
-    data = datasets.ImageFolder(str(root / "train"), transforms.Compose([*steps, transforms.Normalize(peers.MEAN, peers.STD)]))
+    data = datasets.ImageFolder(
+        str(root / "train"), transforms.Compose([*steps, transforms.Normalize(peers.MEAN, peers.STD)])
+    )
     return DataLoader(data, peers.BATCH, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True)
 
 

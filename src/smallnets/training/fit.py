@@ -33,7 +33,7 @@ def fit(
     ema: float | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
     channels_last: Literal["auto"] | bool = "auto",
     compile: Literal["auto"] | bool = "auto",
     monitor: str = "val_accuracy",
@@ -77,7 +77,8 @@ def fit(
         ema: Decay of averaged weights, which then are validated, saved as best and returned.
         clip_norm: Largest norm of the gradient of all that the optimizer holds.
         accumulate: Batches an update sums gradients over.
-        precision: ``"fp32"``, ``"bf16"`` (autocast), or ``"auto"``.
+        precision: ``"fp32"``, ``"bf16"`` (autocast), ``"fp16"`` (with a gradient scaler, for GPUs whose bf16 is emulated),
+            or ``"auto"``.
         channels_last: Memory layout of pictures and kernels.
         compile: Whether ``torch.compile`` runs the net.
         monitor: Column whose best epoch is kept: ``val_accuracy``, ``val_loss``, ``accuracy`` or ``loss``.

@@ -50,7 +50,7 @@ class FitOptions:
     ema: float | None = None
     clip_norm: float | None = None
     accumulate: int = 1
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: Literal["auto"] | bool = "auto"
     compile: Literal["auto"] | bool = "auto"
     monitor: str = "val_accuracy"
@@ -83,7 +83,7 @@ class FitOptions:
             check_number(who, "ema", self.ema, 0, below=1)
         if self.clip_norm is not None:
             check_number(who, "clip_norm", self.clip_norm, 0)
-        check_choice(who, "precision", self.precision, ("auto", "fp32", "bf16"))
+        check_choice(who, "precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
         check_choice(who, "resume", self.resume, ("auto", "never", "changed"))
         for name in ("channels_last", "compile"):
             check_choice(who, name, getattr(self, name), ("auto", True, False))

@@ -5,7 +5,7 @@ N batch, C channels, H W pixels.
 
 import contextlib
 import itertools
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +21,8 @@ from .samples import Samples
 from .seeded import epoch_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+PORTION = 1 << 27  # bytes of prepared pictures that are made at once on a GPU
 
 
 @dataclass
@@ -76,12 +78,25 @@ class Feed:
     def _in_memory(
         self, data: ImageSet, epoch: int, mine: list[Tensor], sizes: list[int]
     ) -> Generator[Batch, None, None]:
-        for index, size in zip(mine, sizes, strict=True):
+        for first, last in self._portions(mine, data.images):
+            index = torch.cat(mine[first:last])
             rows = index.to(data.images.device, non_blocking=True)
             images = data.images[rows].to(self.device, non_blocking=True)
             images = augment(images, self.augmentation, self.seed, epoch, index)
             images = normalise(images, data.mean, data.std, self.channels_last)
-            yield Batch(images, data.labels[rows].to(self.device, non_blocking=True), size, self._weight(size))
+            labels = data.labels[rows].to(self.device, non_blocking=True)
+            counts = [len(part) for part in mine[first:last]]
+            parts = zip(images.split(counts), labels.split(counts), sizes[first:last], strict=True)
+            yield from (Batch(some, their, size, self._weight(size)) for some, their, size in parts)
+
+    def _portions(self, mine: list[Tensor], images: Tensor) -> Iterator[tuple[int, int]]:
+        """Which batches are made at once: one by one on a CPU and of what is copied; many of what lives on a GPU.
+
+        There, asking for the dozen operations that make a batch takes the host longer than the batch takes the GPU.
+        """
+        each = max(len(part) for part in mine) * images[:1].numel() * 4 if mine else 1
+        several = max(1, PORTION // each) if images.device.type != "cpu" else 1
+        return zip(range(0, len(mine), several), range(several, len(mine) + several, several), strict=True)
 
     def _resident(self, data: ImageSet) -> ImageSet:
         """The set where its batches are gathered: on a GPU if it takes less than half of what is free there."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import importlib.metadata
 import itertools
 import math
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._version import __version__
 from ...data.imageset import ImageSet, ImageStream
 from ...errors import RunError, message
 from ..checkpoint.run_folder import RunFolder, describe
@@ -223,7 +223,7 @@ class Run:
             "options": self.options.to_json(),
             "data": self.facts,
             "plan": self.plan.to_json(),
-            "versions": {name: importlib.metadata.version(name) for name in ("smallnets", "torch")},
+            "versions": {"smallnets": __version__, "torch": str(torch.__version__)},
         }
 
     def _save(self) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from ...errors import OptionError, RunError, message
 from ..feed.batches import Batch
 from ..group import Group
 from ..options import FitOptions
+from ..plan.captured import Captured
+from ..plan.compiling import compiled
 from ..plan.plan import Plan, check_logits
 from ..plan.unfolded import use_library, use_unfolded
 from ..preserve import state_tensors
@@ -39,12 +42,15 @@ class Updates:
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.parallel: nn.Module = model
+        self.scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
+        self.captured: Captured | None = None
+        self.warm = False
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
 
     def parallelise(self) -> None:
         """Compile, distribute and rewrite, as the plan and the group say; after the weights are in place."""
         if self.plan.compile:
-            self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
+            self.parallel = compiled(self.parallel)
         if self.group.world > 1:
             device = self.plan.device
             ids = [device.index] if device.type == "cuda" else None
@@ -58,20 +64,41 @@ class Updates:
         Returns:
             The first step and rate at which the loss was no number, when one was found.
         """
-        options, rank = self.options, self.group.rank
         factor = self.schedule.factor(step)
-        for parameters, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            parameters["lr"] = base * factor
-        total = sum(batch.total for batch in batches)
-        seed_draws(self.plan.device, key(options.seed, 3, step, rank))
-        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
+        rates = [base * factor for base in self.base_lrs]
+        for parameters, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            parameters["lr"] = rate
+        seed_draws(self.plan.device, key(self.options.seed, 3, step, self.group.rank))
+        ready = [batch._replace(images=self._pictures(batch)) for batch in batches]
+        if self.plan.graph and (found := self._replayed(ready[0], rates)) is not None:
+            results = [found]
+        else:
+            results = self._update(ready, step)
         bad = None
+        for batch, result in zip(batches, results, strict=True):
+            loss, hits = result.unbind()
+            with torch.no_grad():
+                loss_sum += loss.double() * (batch.weight * len(batch.labels))
+                if batch.weight:
+                    correct += hits.long()
+            bad = bad or self.watch.note(step, rates[0], loss)
+        return bad
+
+    def _pictures(self, batch: Batch) -> Tensor:
+        """A batch's pictures as the net takes them, in the plan's layout, after the user's own augmentation."""
+        images = self.plan.arrange(batch.images)
+        own = self.options.augment
+        return images if isinstance(own, str) else augmented(own, images)
+
+    def _update(self, batches: list[Batch], step: int) -> list[Tensor]:
+        """Forward, backward and step: for each batch its mean loss and how many of its samples were right, (2,)."""
+        total = sum(batch.total for batch in batches)
+        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
+        results: list[Tensor] = []
         for number, batch in enumerate(batches):
-            images, labels = self.plan.arrange(batch.images), batch.labels
+            images, labels = batch.images, batch.labels
             self.full = self.full or len(images)
-            if not isinstance(options.augment, str):
-                images = augmented(options.augment, images)
-            images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
+            images, loss_of = self.mixer(images, labels, self.loss, step, number, self.group.rank)
             # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
             share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
@@ -81,20 +108,42 @@ class Updates:
                     found = (self.model if odd else self.parallel)(images)
                 logits = check_logits(found, images, "fit")
                 loss = loss_of(logits, labels)
-                (loss * share).backward()
+                self.scaler.scale(loss * share).backward()
             with torch.no_grad():
-                loss_sum += loss.detach().double() * (batch.weight * len(labels))
-                if batch.weight:
-                    correct += (logits.argmax(dim=1) == labels).sum()
-            bad = bad or self.watch.note(step, self.rate(step), loss)
-        if bad is not None:
-            return bad
-        if options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.trained, options.clip_norm)
-        self.optimizer.step()
+                hits = (logits.argmax(dim=1) == labels).sum()
+                kind = torch.promote_types(loss.dtype, torch.float32)
+                results.append(torch.stack([loss.detach().to(kind), hits.to(kind)]))
+        if self.watch.every == 1 and not all_finite(results):
+            return results  # where looking costs nothing, no weight learns from what is no number
+        if self.options.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained, self.options.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         if self.average is not None:
             self.average.update(self.model)
-        return None
+        return results
+
+    def _replayed(self, batch: Batch, rates: list[float]) -> Tensor | None:
+        """The update as a graph; None for the first one, which sets things up, and where it cannot be captured."""
+        if not self.warm:
+            self.warm = True
+            return None
+        if self.captured is None:
+            one = Batch(batch.images, batch.labels, batch.total)
+
+            def update(images: Tensor, labels: Tensor) -> Tensor:
+                return self._update([one._replace(images=images, labels=labels)], 0)[0]
+
+            try:
+                self.captured = Captured(batch.images, batch.labels, self.optimizer, update)
+            except RuntimeError:  # something in the net waits for the host: step by step, then
+                self.plan = replace(self.plan, graph=False)
+                self.model.zero_grad(set_to_none=True)
+                return None
+        if not self.captured.takes(batch.images):
+            return None
+        return self.captured(batch.images, batch.labels, rates)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""
@@ -118,6 +167,7 @@ class Updates:
     def release(self) -> None:
         """Leave no gradients, convolutions as they were, and the user's own optimiser with the rates it came with."""
         use_library(self.model, self.plan.unfolded)
+        self.captured = None
         self.model.zero_grad(set_to_none=True)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
@@ -128,6 +178,7 @@ class Updates:
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.tensors,
             "schedule": self.schedule.state(),
+            "scaler": self.scaler.state_dict(),
         }
 
     def restore(self, found: Mapping[str, Any]) -> None:
@@ -150,6 +201,8 @@ class Updates:
             self.average = Average(self.model, self.options.ema)
             self.average.restore(found["average"] or {})
         self.schedule.restore(found["schedule"])
+        if found.get("scaler"):
+            self.scaler.load_state_dict(found["scaler"])
 
     @contextlib.contextmanager
     def averaged(self) -> Generator[None, None, None]:

@@ -1,4 +1,9 @@
-"""Choosing how to run by timing it: precision, layout, weight gradients, compiled or not, on the run's first batch."""
+"""Choosing how to run by timing it on the run's first batch: precision, layout, weight gradients, compiled, as a graph.
+
+Measuring is paid by the run that it plans: it may take a fiftieth of the seconds that the run would take the plain way;
+so little work is measured on few pictures, and very little not at all. On a GPU a second is always granted to a run of
+ten: what it starts with, the libraries' first calls, the run needs anyway.
+"""
 
 import copy
 import itertools
@@ -13,15 +18,21 @@ from torch import Tensor, nn
 from ..feed.feed import Feed
 from ..group import Group
 from ..options import FitOptions
-from .plan import Plan, check_logits, fixed_plan
+from .captured import can_be_captured, capture_pass
+from .compiling import compiled
+from .plan import Plan, bf16_is_emulated, check_logits, fixed_plan
 from .unfolded import layers_that_gain, use_unfolded
 
-STEPS = 3  # timed steps a candidate, after one to warm up
-WORTH_IT = 200  # steps of a run under which measuring costs more than it gains
-COMPILE_AFTER = 300.0  # seconds of training left from which compiling is tried: it takes up to a minute
-FEW = 32  # pictures that a part of a batch has at least: fewer are not run as a batch is
+SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
+LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
+LONG_ENOUGH = 0.02  # seconds of a step from which more pictures tell no more of how long a whole batch takes
+ROUNDS = 8  # plain steps that all candidates take together: a few of each, most of them faster, some given up
+FEW = 32  # pictures to compare weight gradients on: less of a layer's time is overhead
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
+GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead of it in a run
+A_COMPILED_LAYER = 0.5  # seconds that compiling takes for each layer, about
+COMPILING_GAINS = 0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU's is SHARE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -50,62 +61,89 @@ def choose_plan(
         base: Where to run, and the fixed settings.
         steps: Steps that the run still has to go.
     """
-    candidates = list(open_choices(options, base))
-    if len(candidates) == 1 and options.compile != "auto":
-        return candidates[0], ""
-    if steps < WORTH_IT:
-        return candidates[0], f"{candidates[0].words()} (too short a run to measure)"
+    plain, *others = open_choices(options, base)
+    if not others and options.compile != "auto":
+        return plain, ""
+    too_short = plain, f"{plain.words()} (too short a run to measure)"
+    if SHARE * steps * len(images) < LEAST * (ROUNDS + 2):  # not worth a first look
+        return too_short
     started = time.perf_counter()
-    part = about_a_second(model, images, labels, loss, candidates[0])
+    whole = a_step(model, images, labels, loss, plain, steps)  # seconds of a step of the whole batch
+    granted = seconds_to_measure(whole * steps, base.device)
+    part = len(images) if base.device.type != "cpu" else min(len(images), int(len(images) * granted / (ROUNDS * whole)))
+    if part < min(LEAST, len(images)) or granted < ROUNDS * whole * LEAST / len(images):
+        return too_short
     some, their = images[:part], labels[:part]
     total = steps * len(images) / part  # steps of such a part
-    timings: list[Timing] = []
-    for plan in candidates:
-        if not timings:
-            timings.append(measure_plan(model, some, their, loss, plan, float("inf")))  # its errors are the user's
-            continue
-        found = time_plan(model, some, their, loss, plan, min(timing.seconds for timing in timings))
+    timings = [measure_plan(model, some, their, loss, plain, float("inf"))]  # its errors are the user's
+
+    def left() -> float:
+        return granted - (time.perf_counter() - started)
+
+    def best() -> Timing:
+        return min(timings, key=lambda timing: timing.seconds * total + timing.ready)
+
+    def consider(plan: Plan) -> None:
+        found = time_plan(model, some, their, loss, plan, best().seconds)
         if found is not None and agrees(found, timings):
             timings.append(found)
-    best = min(timings, key=lambda timing: timing.seconds)
-    if options.compile is not True and (rewritten := unfold_where_it_gains(model, images, best.plan)).unfolded:
-        found = time_plan(model, some, their, loss, rewritten, best.seconds)
-        if found is not None and agrees(found, timings):
-            timings.append(found)
-            best = min(best, found, key=lambda timing: timing.seconds)
-    if options.compile == "auto" and best.seconds * total > COMPILE_AFTER:
-        plan = replace(best.plan, compile=True, unfolded=())
-        compiled = time_plan(model, some, their, loss, plan, float("inf"))
-        if compiled is not None and agrees(compiled, timings):
-            timings.append(compiled)
-            best = min(best, compiled, key=lambda timing: timing.seconds * total + timing.ready)
-    spent = time.perf_counter() - started
-    gain = timings[0].seconds / best.seconds
-    note = f"{gain:.2f} x {timings[0].plan.words()}; {len(timings)} ways timed in {spent:.1f} s"
-    return best.plan, f"{best.plan.words()} ({note})"
+
+    for plan in others:
+        if left() > 2 * timings[0].seconds:
+            consider(plan)
+    if options.compile is not True and base.device.type == "cpu":
+        few = min(len(images), int(len(images) * left() / (3 * whole)))
+        if few >= min(FEW, len(images)) and (names := unfolded_where_it_gains(model, images[:few], best().plan)):
+            consider(replace(best().plan, unfolded=names))
+    if options.compile is not False and can_be_captured(model, options, base.device):
+        consider(replace(best().plan, graph=True))
+    if options.compile == "auto" and compiling_pays(model, best().seconds * total, base.device):
+        consider(replace(best().plan, compile=True, unfolded=()))
+    spent, chosen = time.perf_counter() - started, best()
+    note = f"{timings[0].seconds / chosen.seconds:.2f} x {plain.words()}; {len(timings)} ways timed in {spent:.1f} s"
+    return chosen.plan, f"{chosen.plan.words()} ({note})"
 
 
-def about_a_second(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> int:
-    """How many pictures of the batch to measure with: all, or as many as a plain step takes a second for."""
-    plain = replace(plan, compile=False)
-    seconds, _ = one_step(arranged(model, plain), plain.arrange(images), labels, loss, plain)
-    return len(images) if seconds <= 1 else min(len(images), max(FEW, int(len(images) / seconds)))
+def a_step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, steps: int) -> float:
+    """Seconds of a plain step of the whole batch, from as few of its pictures as tell."""
+    plan = replace(plan, compile=False)
+    trial = arranged(model, plan)
+    part = min(LEAST, len(images)) if plan.device.type == "cpu" else len(images)
+    while True:
+        some = plan.arrange(images[:part])
+        one_step(trial, some, labels[:part], loss, plan)  # the very first step of a shape sets things up
+        seconds, _ = one_step(trial, some, labels[:part], loss, plan)
+        whole = seconds * len(images) / part
+        if part == len(images) or seconds > LONG_ENOUGH or whole * steps * SHARE < ROUNDS * seconds:
+            return whole
+        part = min(len(images), 4 * part)
+
+
+def seconds_to_measure(run: float, device: torch.device) -> float:
+    """Seconds that measuring may take of a run of so many."""
+    return SHARE * run if device.type == "cpu" else max(SHARE * run, min(1.0, 0.1 * run))
+
+
+def compiling_pays(model: nn.Module, left: float, device: torch.device) -> bool:
+    """Whether a run has so many seconds left that compiling is worth trying."""
+    layers = sum(1 for module in model.modules() if not list(module.children()))
+    return A_COMPILED_LAYER * layers < left * (SHARE if device.type == "cpu" else COMPILING_GAINS)
 
 
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
-    """Every way that the options leave open, the plain one first; compiling is tried on the winner only."""
-    precisions = ["fp32", "bf16"] if options.precision == "auto" else [options.precision]
+    """Every way that the options leave open, the plain one first, then the likeliest."""
+    low = "fp16" if bf16_is_emulated(base.device) else "bf16"
+    precisions = ["fp32", low] if options.precision == "auto" else [options.precision]
     layouts = [False, True] if options.channels_last == "auto" else [options.channels_last]
-    for precision, layout in itertools.product(precisions, layouts):
+    plain, *others = itertools.product(precisions, layouts)
+    for precision, layout in (plain, *reversed(others)):
         yield Plan(base.device, precision, layout, options.compile is True)
 
 
-def unfold_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> Plan:
-    """The plan with those weight gradients unfolded that are faster so."""
-    if plan.device.type != "cpu":
-        return plan
+def unfolded_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> tuple[str, ...]:
+    """The convolutions whose weight gradients are faster unfolded."""
     trial = arranged(model, plan)
-    return replace(plan, unfolded=layers_that_gain(trial, plan.arrange(images), plan.autocast))
+    return layers_that_gain(trial, plan.arrange(images), plan.autocast)
 
 
 def agrees(found: Timing, timings: list[Timing]) -> bool:
@@ -127,15 +165,21 @@ def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, p
     """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless."""
     trial = arranged(model, plan)
     use_unfolded(trial, plan.unfolded)
-    net: Any = torch.compile(trial) if plan.compile else trial
+    net: Any = compiled(trial) if plan.compile else trial
     batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
     if first > HOPELESS * best and not plan.compile:
         again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
         if again > HOPELESS * best:
             return Timing(plan, float("inf"), value, 0.0)
-    seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
-    return Timing(plan, seconds, value, max(0.0, first - seconds))
+    if plan.graph:
+        replay = capture_pass(lambda: a_pass(net, batch, labels, loss, plan))
+        seconds = in_a_row(replay, plan.device)
+    elif plan.device.type == "cuda":
+        seconds = in_a_row(lambda: a_pass(net, batch, labels, loss, plan), plan.device)
+    else:
+        seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(2))
+    return Timing(plan, seconds, value, max(0.0, first - seconds) if plan.compile else 0.0)
 
 
 def arranged(model: nn.Module, plan: Plan) -> nn.Module:
@@ -147,22 +191,41 @@ def arranged(model: nn.Module, plan: Plan) -> nn.Module:
     return trial.to(memory_format=torch.channels_last if plan.channels_last else torch.contiguous_format)
 
 
-def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
-    """Seconds and loss of a forward and a backward pass."""
-    synchronise(plan.device)
-    started = time.perf_counter()
+def a_pass(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> Tensor:
+    """A forward and a backward pass; its loss."""
+    net.zero_grad(set_to_none=True)
     with plan.autocast():
         logits = net(images)
     value = loss(check_logits(logits, images, "fit"), labels)
     value.backward()
+    return value.detach()
+
+
+def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
+    """Seconds and loss of a forward and a backward pass."""
+    synchronise(plan.device)
+    started = time.perf_counter()
+    value = a_pass(net, images, labels, loss, plan)
     net.zero_grad(set_to_none=True)
     synchronise(plan.device)
     return time.perf_counter() - started, value.item()
 
 
+def in_a_row(step: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one of several steps, the host running ahead."""
+    step()
+    synchronise(device)
+    started = time.perf_counter()
+    for _ in range(GPU_STEPS):
+        step()
+    synchronise(device)
+    return (time.perf_counter() - started) / GPU_STEPS
+
+
 def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    """Wait for what a device was asked to do."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def settle_plan(
@@ -186,6 +249,7 @@ def settle_plan(
             precision=stored["precision"] if options.precision == "auto" else fixed.precision,
             channels_last=stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
             compile=stored["compile"] if options.compile == "auto" else fixed.compile,
+            graph=bool(stored.get("graph")) and options.compile is not False,
             unfolded=tuple(stored.get("unfolded", ())),
         )
         return plan, ""

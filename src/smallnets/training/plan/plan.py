@@ -19,11 +19,13 @@ class Plan:
     precision: str = "fp32"
     channels_last: bool = False
     compile: bool = False
+    graph: bool = False  # the update is captured once and replayed, on a GPU
     unfolded: tuple[str, ...] = ()  # convolutions whose weight gradient is a matrix product over unfolded maps
 
     def autocast(self) -> torch.autocast:
-        """bf16 where the plan says so; fp32 also inside a caller's own autocast."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        """bf16 or fp16 where the plan says so; fp32 also inside a caller's own autocast."""
+        low = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, low, enabled=self.precision != "fp32")
 
     def arrange(self, images: Tensor) -> Tensor:
         """The batch in the plan's memory layout."""
@@ -38,7 +40,7 @@ class Plan:
         'cpu, bf16, channels_last'
         """
         parts = [self.device.type, self.precision]
-        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile
+        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile + ["as a graph"] * self.graph
         if self.unfolded:
             parts.append(f"{len(self.unfolded)} weight gradients unfolded")
         return ", ".join(parts)
@@ -49,6 +51,7 @@ class Plan:
             "precision": self.precision,
             "channels_last": self.channels_last,
             "compile": self.compile,
+            "graph": self.graph,
             "unfolded": list(self.unfolded),
         }
 
@@ -101,6 +104,11 @@ def choose_device(device: str | torch.device) -> torch.device:
         wanted = "a device of this machine that has float64"
         raise OptionError(message("device", wanted, repr(str(device)), advice)) from error
     return place
+
+
+def bf16_is_emulated(device: torch.device) -> bool:
+    """Whether a GPU has no bf16 of its own, as those before Ampere (Turing, Volta, Pascal): fp16 is theirs."""
+    return device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
