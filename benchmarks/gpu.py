@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS), help="which, in this order")
     parser.add_argument("--jobs", type=int, default=3, help="accuracy runs that share the GPU; the rest runs alone")
     parser.add_argument("--only", default="", help="rows whose name holds one of these words, by commas")
+    parser.add_argument("--limits", default="", help="seconds of some parts instead of their share: tests=60,speed=90")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=0.0, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -68,7 +69,10 @@ def main() -> None:
     if given.one:
         function_of(given.one)(settings)
     else:
-        run_parts(settings, given.parts.split(","), 60 * given.minutes)
+        limits = {
+            name: float(value) for name, _, value in (pair.partition("=") for pair in given.limits.split(",")) if name
+        }
+        run_parts(settings, given.parts.split(","), 60 * given.minutes, limits)
 
 
 def function_of(name: str) -> Callable[[Settings], None]:
@@ -80,13 +84,13 @@ def function_of(name: str) -> Callable[[Settings], None]:
     return found
 
 
-def run_parts(settings: Settings, names: list[str], seconds: float) -> None:
+def run_parts(settings: Settings, names: list[str], seconds: float, limits: dict[str, float]) -> None:
     """One part after the other, each within its share of the time or what is left of all."""
     started = time.monotonic()
     report = read_json(settings.out / "gpu.json", {"parts": {}})
     for name in names:
         left = seconds - (time.monotonic() - started)
-        limit = min(left, PARTS[name].share * seconds)
+        limit = min(left, limits.get(name, PARTS[name].share * seconds))
         if limit < 5:
             report["parts"].setdefault(name, {})["ended"] = "not run: out of time"
             continue

@@ -73,6 +73,8 @@ def one_run(name: str, asked: dict[str, Any], settings: Settings) -> dict[str, A
         test = pictures(settings, "test", classes)
     torch.manual_seed(0)
     model = sn.build(asked["net"], **asked["build"])
+    if settings.quick:
+        model = sn.convnet3(num_classes=len(train.classes))
     options: dict[str, Any] = {**asked["fit"], "device": settings.device, "progress": False}
     if settings.quick:
         options |= {"epochs": 1, "batch_size": 32}

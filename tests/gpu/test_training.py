@@ -52,7 +52,9 @@ def test_every_way_trains(device: str, digits: tuple[ImageSet, ImageSet], way: s
 
 def test_compiled_trains(cuda: str, digits: tuple[ImageSet, ImageSet]) -> None:
     model = net()
-    history = sn.fit(model, *digits, epochs=3, device=cuda, **COMMON, precision="bf16", channels_last=True, compile=True)
+    history = sn.fit(
+        model, *digits, epochs=3, device=cuda, **COMMON, precision="bf16", channels_last=True, compile=True
+    )
     assert history["val_accuracy"][-1] > 0.8 and history.plan["compile"]
 
 

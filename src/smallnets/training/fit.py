@@ -77,7 +77,7 @@ def fit(
         ema: Decay of averaged weights, which then are validated, saved as best and returned.
         clip_norm: Largest norm of the gradient of all that the optimizer holds.
         accumulate: Batches an update sums gradients over.
-        precision: ``"fp32"``, ``"bf16"`` (autocast), ``"fp16"`` (with a gradient scaler, for GPUs whose bf16 is emulated),
+        precision: ``"fp32"``, ``"bf16"`` (autocast), ``"fp16"`` (with a gradient scaler, for GPUs that emulate bf16),
             or ``"auto"``.
         channels_last: Memory layout of pictures and kernels.
         compile: Whether ``torch.compile`` runs the net.

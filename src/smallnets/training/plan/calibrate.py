@@ -1,8 +1,8 @@
 """Choosing how to run by timing it on the run's first batch: precision, layout, weight gradients, compiled, as a graph.
 
 Measuring is paid by the run that it plans: it may take a fiftieth of the seconds that the run would take the plain way;
-so little work is measured on few pictures, and very little not at all. On a GPU a second is always granted to a run of
-ten: what it starts with, the libraries' first calls, the run needs anyway.
+so little work is measured on few pictures, and very little not at all. On a GPU, where all of it takes about a second,
+most of that for the libraries' first calls, which the run needs anyway, it is done for runs of some seconds.
 """
 
 import copy
@@ -27,7 +27,8 @@ SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
 LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
 LONG_ENOUGH = 0.02  # seconds of a step from which more pictures tell no more of how long a whole batch takes
 ROUNDS = 8  # plain steps that all candidates take together: a few of each, most of them faster, some given up
-FEW = 32  # pictures to compare weight gradients on: less of a layer's time is overhead
+FEW = 32  # pictures that are run as a whole batch is: to compare weight gradients on, or of a slow net
+SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
 GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead of it in a run
@@ -62,51 +63,67 @@ def choose_plan(
         steps: Steps that the run still has to go.
     """
     plain, *others = open_choices(options, base)
-    if not others and options.compile != "auto":
-        return plain, ""
-    too_short = plain, f"{plain.words()} (too short a run to measure)"
-    if SHARE * steps * len(images) < LEAST * (ROUNDS + 2):  # not worth a first look
-        return too_short
+    as_asked, capturable = replace(plain, compile=options.compile is True), can_be_captured(model, options, base.device)
+    if not others and options.compile != "auto" and not (options.compile and capturable):
+        return as_asked, ""
+    said = f"{as_asked.words()} (too short a run to measure)"
+    if SHARE * steps * len(images) < LEAST * (ROUNDS + 2):  # not even worth a first look
+        return as_asked, said
     started = time.perf_counter()
     whole = a_step(model, images, labels, loss, plain, steps)  # seconds of a step of the whole batch
-    granted = seconds_to_measure(whole * steps, base.device)
-    part = len(images) if base.device.type != "cpu" else min(len(images), int(len(images) * granted / (ROUNDS * whole)))
-    if part < min(LEAST, len(images)) or granted < ROUNDS * whole * LEAST / len(images):
-        return too_short
-    some, their = images[:part], labels[:part]
+    on_cpu, granted = base.device.type == "cpu", SHARE * whole * steps
+    part = len(images)
+    if on_cpu:  # as many as there are seconds for, and no more than a step of about a second needs
+        part = min(part, int(part * granted / (ROUNDS * whole)), max(FEW, int(part / whole)))
+    if part < min(LEAST, len(images)) or (not on_cpu and whole * steps < SHORTEST):
+        return as_asked, said
     total = steps * len(images) / part  # steps of such a part
-    timings = [measure_plan(model, some, their, loss, plain, float("inf"))]  # its errors are the user's
+    trials = Trials(model, images[:part], labels[:part], loss, plain, total)
 
     def left() -> float:
         return granted - (time.perf_counter() - started)
 
-    def best() -> Timing:
-        return min(timings, key=lambda timing: timing.seconds * total + timing.ready)
-
-    def consider(plan: Plan) -> None:
-        found = time_plan(model, some, their, loss, plan, best().seconds)
-        if found is not None and agrees(found, timings):
-            timings.append(found)
-
     for plan in others:
-        if left() > 2 * timings[0].seconds:
-            consider(plan)
-    if options.compile is not True and base.device.type == "cpu":
+        if not on_cpu or left() > 2 * trials.plain.seconds:
+            trials.consider(plan)
+    if on_cpu and options.compile is not True:
         few = min(len(images), int(len(images) * left() / (3 * whole)))
-        if few >= min(FEW, len(images)) and (names := unfolded_where_it_gains(model, images[:few], best().plan)):
-            consider(replace(best().plan, unfolded=names))
-    if options.compile is not False and can_be_captured(model, options, base.device):
-        consider(replace(best().plan, graph=True))
-    if options.compile == "auto" and compiling_pays(model, best().seconds * total, base.device):
-        consider(replace(best().plan, compile=True, unfolded=()))
-    spent, chosen = time.perf_counter() - started, best()
-    note = f"{timings[0].seconds / chosen.seconds:.2f} x {plain.words()}; {len(timings)} ways timed in {spent:.1f} s"
-    return chosen.plan, f"{chosen.plan.words()} ({note})"
+        if few >= min(FEW, len(images)):
+            names = unfolded_where_it_gains(model, images[:few], trials.best.plan)
+            trials.consider(replace(trials.best.plan, unfolded=names))
+    if capturable:
+        trials.consider(replace(trials.best.plan, graph=True))
+    compiled_too = replace(trials.best.plan, compile=True, unfolded=())
+    if options.compile == "auto" and compiling_pays(model, trials.best.seconds * total, on_cpu):
+        trials.consider(compiled_too)
+    plan = compiled_too if options.compile is True else trials.best.plan
+    gain, spent = trials.plain.seconds / trials.best.seconds, time.perf_counter() - started
+    return plan, f"{plan.words()} ({gain:.2f} x {plain.words()}; {len(trials.found)} ways timed in {spent:.1f} s)"
+
+
+class Trials:
+    """Candidates, timed one after the other on a part of a batch; the plain one first, whose errors are the user's."""
+
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plain: Plan, steps: float) -> None:
+        self.given, self.steps = (model, images, labels, loss), steps
+        self.plain = measure_plan(*self.given, plain, float("inf"))
+        self.found = [self.plain]
+
+    @property
+    def best(self) -> Timing:
+        return min(self.found, key=lambda timing: timing.seconds * self.steps + timing.ready)
+
+    def consider(self, plan: Plan) -> None:
+        """Time a plan, unless it is timed; it counts if it can run and computes the plain one's loss."""
+        if plan in (timing.plan for timing in self.found):
+            return
+        timing = time_plan(*self.given, plan, self.best.seconds)
+        if timing is not None and agrees(timing, self.plain):
+            self.found.append(timing)
 
 
 def a_step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, steps: int) -> float:
     """Seconds of a plain step of the whole batch, from as few of its pictures as tell."""
-    plan = replace(plan, compile=False)
     trial = arranged(model, plan)
     part = min(LEAST, len(images)) if plan.device.type == "cpu" else len(images)
     while True:
@@ -119,15 +136,10 @@ def a_step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: P
         part = min(len(images), 4 * part)
 
 
-def seconds_to_measure(run: float, device: torch.device) -> float:
-    """Seconds that measuring may take of a run of so many."""
-    return SHARE * run if device.type == "cpu" else max(SHARE * run, min(1.0, 0.1 * run))
-
-
-def compiling_pays(model: nn.Module, left: float, device: torch.device) -> bool:
+def compiling_pays(model: nn.Module, left: float, on_cpu: bool) -> bool:
     """Whether a run has so many seconds left that compiling is worth trying."""
     layers = sum(1 for module in model.modules() if not list(module.children()))
-    return A_COMPILED_LAYER * layers < left * (SHARE if device.type == "cpu" else COMPILING_GAINS)
+    return A_COMPILED_LAYER * layers < left * (SHARE if on_cpu else COMPILING_GAINS)
 
 
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
@@ -137,7 +149,7 @@ def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
     layouts = [False, True] if options.channels_last == "auto" else [options.channels_last]
     plain, *others = itertools.product(precisions, layouts)
     for precision, layout in (plain, *reversed(others)):
-        yield Plan(base.device, precision, layout, options.compile is True)
+        yield Plan(base.device, precision, layout)
 
 
 def unfolded_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> tuple[str, ...]:
@@ -146,10 +158,9 @@ def unfolded_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> tup
     return layers_that_gain(trial, plan.arrange(images), plan.autocast)
 
 
-def agrees(found: Timing, timings: list[Timing]) -> bool:
-    """Whether the loss is that of the first candidate, the plain one, within tolerance."""
-    plain = timings[0].loss
-    return abs(found.loss - plain) <= TOLERANCE * max(abs(plain), 1.0)
+def agrees(found: Timing, plain: Timing) -> bool:
+    """Whether the loss is the plain one's, within tolerance."""
+    return abs(found.loss - plain.loss) <= TOLERANCE * max(abs(plain.loss), 1.0)
 
 
 def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing | None:
@@ -253,7 +264,9 @@ def settle_plan(
             unfolded=tuple(stored.get("unfolded", ())),
         )
         return plan, ""
-    if options.deterministic or "auto" not in (options.precision, options.channels_last, options.compile):
+    trainable = any(parameter.requires_grad for parameter in model.parameters())
+    settled = "auto" not in (options.precision, options.channels_last, options.compile)
+    if options.deterministic or settled or not trainable:
         return fixed, ""
     plan, said = fixed, ""
     if group.leads:
