@@ -83,7 +83,7 @@ def speed(settings: Settings) -> None:
     nets = ("convnet3",) if settings.quick else NETS
     for way, run in ways.items():  # the first ways of all nets first: what is cut short is worth least
         for net in nets:
-            rows.add(f"{net} {way}", lambda: finished(net, settings, run(net, settings)), least=20)  # noqa: B023
+            rows.add(f"{net} {way}", lambda: finished(net, settings, run(net, settings)), least=12)  # noqa: B023
 
 
 def finished(net: str, settings: Settings, row: dict[str, Any]) -> dict[str, Any]:

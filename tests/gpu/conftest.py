@@ -1,9 +1,14 @@
 """The device that these tests run on: a GPU, or with ``--device cpu`` the processor, as a rehearsal."""
 
+import os
+import warnings
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+# Before the first matrix product: deterministic kernels ask for it.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @pytest.fixture
@@ -13,11 +18,18 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     if wanted == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU here; --device cpu is a rehearsal")
     before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    set_tf32(False)
     try:
         yield wanted
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        set_tf32(before)
+
+
+def set_tf32(allowed: bool) -> None:
+    """Some releases of torch warn of the setting's name, others have no other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def test_compiled_trains(cuda: str, digits: tuple[ImageSet, ImageSet]) -> None:
     assert history["val_accuracy"][-1] > 0.8 and history.plan["compile"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, of operations that it has no deterministic kernel for
 def test_the_same_seed_gives_the_same_weights(device: str, digits: tuple[ImageSet, ImageSet]) -> None:
     nets = [sn.convnet3(in_channels=1) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
@@ -66,6 +67,7 @@ def test_the_same_seed_gives_the_same_weights(device: str, digits: tuple[ImageSe
     assert same(*nets)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("way", ["deterministic", "fp16"])
 def test_a_run_goes_on_exactly_where_it_was(
     device: str, digits: tuple[ImageSet, ImageSet], tmp_path: Path, way: str

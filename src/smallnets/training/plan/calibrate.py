@@ -179,7 +179,7 @@ def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, p
     net: Any = compiled(trial) if plan.compile else trial
     batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
-    if first > HOPELESS * best and not plan.compile:
+    if first > HOPELESS * best and not plan.compile and plan.device.type == "cpu":
         again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
         if again > HOPELESS * best:
             return Timing(plan, float("inf"), value, 0.0)
