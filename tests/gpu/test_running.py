@@ -9,7 +9,7 @@ from torch import nn
 
 import smallnets as sn
 from smallnets.data.imageset import ImageSet
-from smallnets.training.loop import run, step
+from smallnets.training.loop import run, start, step
 from smallnets.training.plan.plan import Plan
 
 pytestmark = pytest.mark.gpu
@@ -29,7 +29,9 @@ def colours(count: int, size: int = 32) -> ImageSet:
 
 def planned(monkeypatch: pytest.MonkeyPatch, **how: Any) -> None:
     """Runs follow this plan and measure nothing."""
-    monkeypatch.setattr(run, "settle_plan", lambda model, feed, *_: (Plan(feed.device, **how), ""))
+    monkeypatch.setattr(
+        start, "settle_plan", lambda model, batch, loss, options, fixed, *_: (Plan(fixed.device, **how), "")
+    )
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import json
 import math
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ import torch
 
 from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
+from ..facts import DataFacts, leave_facts
 from ..models.base import Net
 from ..models.registry import build
-from ..training.checkpoint.files import BEST, LAST, read_checkpoint
-from ..training.checkpoint.run_folder import RunFolder
+from ..training.checkpoint.files import BEST, LAST
+from ..training.checkpoint.run_folder import RunFolder, read
 from ..training.history import History
 from ..training.metrics import Metrics
 from ..training.predict import predict
+from ..warn import warn
 
 GRID = 40  # pictures in grid.png
 
@@ -72,7 +74,7 @@ def write_report(
         metrics.plot_confusion(folder / "confusion.png")
         predict(net, shown, **how).grid(shown, folder / "grid.png")
     except ImportError as error:  # the pictures need matplotlib, the figures do not
-        warnings.warn(str(error), stacklevel=2)
+        warn(str(error))
     return report
 
 
@@ -88,7 +90,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
+def open_run(folder: Path) -> tuple[Net, DataFacts]:
     """The best net of a run (the last where no best was kept), and what the run knows of its data.
 
     Raises:
@@ -100,12 +102,12 @@ def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
     if not path.exists():
         got = f"no checkpoint in {folder}"
         raise RunError(message("smallnets", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
-    found = read_checkpoint(path)
-    config = found["net"]["config"]
-    if config is None:
-        raise RunError(message("smallnets", "a run of a net of the zoo", found["net"]["class"]))
-    net = build(**config)
-    net.load_state_dict(found["model"])
-    data: dict[str, Any] = found["data"]
-    data["classes"] = data["classes"] or [str(label) for label in range(net.num_classes)]
-    return net.eval(), data
+    run = read(path)
+    if run.net.config is None:
+        raise RunError(message("smallnets", "a run of a net of the zoo", run.net.kind))
+    net = build(**run.net.config)
+    net.load_state_dict(run.weights)
+    facts = run.data.facts
+    facts = replace(facts, classes=facts.classes or tuple(str(label) for label in range(net.num_classes)))
+    leave_facts(net, facts)
+    return net.eval(), facts

@@ -8,19 +8,19 @@ most of that for the libraries' first calls, which the run needs anyway, it is d
 import copy
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..feed.feed import Feed
+from ..feed.batches import Batch
 from ..group import Group
-from ..options import FitOptions
+from ..options import FitOptions, Loss
 from .captured import can_be_captured, capture_pass
 from .compiling import compiled
-from .plan import Plan, bf16_is_emulated, check_logits, fixed_plan
+from .plan import Plan, bf16_is_emulated, check_logits
 from .unfolded import layers_that_gain, use_unfolded
 
 SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
@@ -35,8 +35,6 @@ GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead
 A_COMPILED_LAYER = 0.5  # seconds that compiling takes for each layer, about
 COMPILING_GAINS = 0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU's is SHARE
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-
 
 @dataclass(frozen=True)
 class Timing:
@@ -46,6 +44,30 @@ class Timing:
     seconds: float
     loss: float
     ready: float
+
+
+def settle_plan(
+    model: nn.Module, batch: Batch, loss: Loss, options: FitOptions, fixed: Plan, steps: int, group: Group
+) -> tuple[Plan, str]:
+    """The plan of a new run: what is fixed, and where it is open what the leader measures; and a line about it.
+
+    Args:
+        model: The net.
+        batch: The run's first.
+        loss: The run's loss.
+        options: What is fixed and what is "auto".
+        fixed: Where to run, and the fixed settings.
+        steps: Steps of the run.
+        group: The processes, each of which keeps to its own device.
+    """
+    trainable = any(parameter.requires_grad for parameter in model.parameters())
+    settled = "auto" not in (options.precision, options.channels_last, options.compile)
+    if options.deterministic or settled or not trainable:
+        return fixed, ""
+    plan, said = fixed, ""
+    if group.leads:
+        plan, said = choose_plan(model, batch.images, batch.labels, loss, options, fixed, steps)
+    return replace(group.from_leader(plan), device=fixed.device), said
 
 
 def choose_plan(
@@ -237,41 +259,3 @@ def synchronise(device: torch.device) -> None:
     """Wait for what a device was asked to do."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
-
-
-def settle_plan(
-    model: nn.Module, feed: Feed, loss: Loss, options: FitOptions, found: Mapping[str, Any] | None, group: Group
-) -> tuple[Plan, str]:
-    """The plan of the run that goes on; else, where it is open, what the leader measures; and a line about it.
-
-    Args:
-        model: The net.
-        feed: Its batches.
-        loss: The run's loss.
-        options: What is fixed and what is "auto".
-        found: The checkpoint of the run that goes on.
-        group: The processes, each of which keeps to its own device.
-    """
-    fixed = fixed_plan(options, feed.device)
-    if found is not None:
-        stored = found["plan"]
-        plan = replace(
-            fixed,
-            precision=stored["precision"] if options.precision == "auto" else fixed.precision,
-            channels_last=stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
-            compile=stored["compile"] if options.compile == "auto" else fixed.compile,
-            graph=bool(stored.get("graph")) and options.compile is not False,
-            unfolded=tuple(stored.get("unfolded", ())),
-        )
-        return plan, ""
-    trainable = any(parameter.requires_grad for parameter in model.parameters())
-    settled = "auto" not in (options.precision, options.channels_last, options.compile)
-    if options.deterministic or settled or not trainable:
-        return fixed, ""
-    plan, said = fixed, ""
-    if group.leads:
-        batch = next(iter(feed.epoch(0)))
-        plan, said = choose_plan(
-            model, batch.images, batch.labels, loss, options, fixed, steps=options.epochs * len(feed)
-        )
-    return replace(group.from_leader(plan), device=feed.device), said
