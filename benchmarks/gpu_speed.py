@@ -24,6 +24,7 @@ WINDOW = 2.0  # seconds that are counted of each way
 MODES: dict[str, dict[str, Any]] = {
     "fit": {},
     "fit-fp32": {"precision": "fp32", "compile": False},
+    "fit-eager": {"compile": False},
     "fit-compile": {"compile": True},
 }
 
@@ -70,16 +71,15 @@ def describe(device: str, quick: bool) -> dict[str, Any]:
 def speed(settings: Settings) -> None:
     """The table: a row a net and way; the ways of one net after each other."""
     rows = Rows(settings, "speed")
-    ways: dict[str, Callable[[str, Settings], dict[str, Any]]] = {
-        **{way: with_mode(options) for way, options in MODES.items() if way != "fit-compile"},
-        "resident": resident,
-        "textbook": lambda net, asked: with_loader(net, asked, workers=2),
-        "textbook-workers": lambda net, asked: with_loader(net, asked, workers=min(16, os.cpu_count() or 1)),
-    }
+    cores = min(16, os.cpu_count() or 1)
+    ways: dict[str, Callable[[str, Settings], dict[str, Any]]] = {"fit": with_mode(MODES["fit"]), "resident": resident}
+    if not settings.quick:  # compiling takes a minute on a CPU
+        ways |= {way: with_mode(MODES[way]) for way in ("fit-eager", "fit-compile")}
+    ways["textbook"] = lambda net, asked: with_loader(net, asked, workers=2)
+    ways["textbook-workers"] = lambda net, asked: with_loader(net, asked, workers=cores)
     if importlib.util.find_spec("lightning") is not None:
         ways["lightning-bf16"] = lightning_bf16
-    if not settings.quick:  # compiling takes a minute on a CPU
-        ways["fit-compile"] = with_mode(MODES["fit-compile"])
+    ways["fit-fp32"] = with_mode(MODES["fit-fp32"])
     nets = ("convnet3",) if settings.quick else NETS
     for way, run in ways.items():  # the first ways of all nets first: what is cut short is worth least
         for net in nets:
@@ -140,7 +140,7 @@ def with_mode(options: dict[str, Any]) -> Callable[[str, Settings], dict[str, An
         laps = Laps(settings, len(data))
         # As many epochs as a usual run has: what is worth measuring and compiling goes by its seconds.
         history = sn.fit(model, data, epochs=100, batch_size=peers.BATCH, lr=peers.LR, optimizer="adam",
-                         weight_decay=0.0, schedule="constant", progress=False, callbacks=[laps],
+                         weight_decay=0.0, schedule="constant", progress=True, callbacks=[laps],
                          device=settings.device, **options)  # fmt: skip
         return {**laps.result(), "plan": history.plan}
 

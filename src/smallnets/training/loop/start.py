@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ...data.imageset import ImageSet
+from ...data.imageset import ImageSet, check_labels
 from ...errors import DataError, message
 from ..checkpoint.run_folder import RunFolder, check_same_run
 from ..checkpoint.schema import Checkpoint, DataRecord, Progress, checksum
@@ -88,6 +88,8 @@ def begin(
         first = feed.prepare(begun.head, progress.epoch)
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
         logits = probe(model, first, learnt, plan)
+        if learnt.labels is None:  # before they are learnt from, in measuring too
+            check_labels("fit", begun.head.labels, logits)
         if stored is None:
             loss, _ = make_loss(options, device)
             plan, said = settle_plan(model, first, loss, options, plan, options.epochs * len(feed), group)
