@@ -19,10 +19,10 @@ class Average:
     def update(self, model: nn.Module) -> None:
         state = model.state_dict()
         floats = [name for name, mean in self.tensors.items() if mean.is_floating_point()]
-        if floats:  # in one go: a GPU would wait for the host to ask for each of hundreds
+        if floats:  # in one call: a GPU would wait for the host to ask for each of hundreds
             means, values = [self.tensors[name] for name in floats], [state[name] for name in floats]
-            torch._foreach_lerp_(means, values, 1 - self.decay)
-        for name in self.tensors.keys() - set(floats):
+            torch._foreach_lerp_(means, values, 1 - self.decay)  # pyright: ignore[reportPrivateUsage]
+        for name in self.tensors.keys() - floats:
             self.tensors[name].copy_(state[name])
 
     @torch.no_grad()
