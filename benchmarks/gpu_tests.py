@@ -16,7 +16,7 @@ def tests(settings: Settings) -> None:
     """Run them and write a row a failure, and one of counts."""
     xml = settings.out / "tests.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", str(ROOT / "tests" / "gpu"), f"--junitxml={xml}"]
-    command += ["-p", "no:cacheprovider", "--tb=short", f"--device={settings.device}"]
+    command += ["-p", "no:cacheprovider", "-p", "no:benchmark", "--tb=short", f"--device={settings.device}"]
     if settings.quick:
         command += ["-k", "lenet5 or every_way_trains and sgd or what_cannot"]
     elif importlib.util.find_spec("xdist") is not None:

@@ -106,14 +106,13 @@ def test_a_step_waits_for_the_gpu_nowhere(
         channels_last=True,
     )
     training = Updates(model, settings, Plan(GPU, settings.precision, channels_last=True), Group(), 4)
-    loss, correct = torch.zeros((), dtype=torch.float64, device=GPU), torch.zeros((), dtype=torch.int64, device=GPU)
     batches = feed.epoch(0)
     first = next(batches)
     assert first.images.device == first.labels.device == GPU
-    assert training.step([first], 0, loss, correct) is None  # makes the optimiser's state
+    assert training.step([first], 0) is None  # makes the optimiser's state
     waits.seen.clear()
     for step, batch in enumerate(batches, start=1):
-        assert training.step([batch] * settings.accumulate, step, loss, correct) is None
+        assert training.step([batch] * settings.accumulate, step) is None
     assert waits.seen == []
     assert step == 3
 

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,14 +14,14 @@ from ..feed.batches import Batch
 from ..feed.feed import has_batch_norm
 from ..group import Group
 from ..options import FitOptions
-from ..plan.captured import Captured
+from ..plan.captured import Captured, can_be_captured
 from ..plan.compiling import compiled
 from ..plan.plan import Plan, check_logits
 from ..plan.unfolded import use_library, use_unfolded
 from ..preserve import state_tensors
 from ..schedules import Schedule
 from .average import Average
-from .finite import Watch, all_finite
+from .finite import Tally, all_finite
 from .losses import Mixer, make_loss
 from .optimizers import make_optimizer
 
@@ -56,13 +55,14 @@ class Updates:
         self.average = Average(model, options.ema) if options.ema is not None else None
         self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
-        self.watch = Watch(plan.device)
+        self.tally = Tally(plan.device)
         # A buffer may hold infinity on purpose, as a mask does.
         self.infinite = {name for name, tensor in state_tensors(model).items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
         self.captured: Captured | None = None
+        self.capturable = plan.graph and can_be_captured(model, options, plan.device, group.world)
         self.warm = False
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
         if stored is not None and stored.training is not None:
@@ -70,8 +70,8 @@ class Updates:
         self.parallel = parallel(model, plan, group)  # after the weights are in place
         use_unfolded(model, plan.unfolded)
 
-    def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
-        """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
+    def step(self, batches: list[Batch], step: int) -> tuple[int, float] | None:
+        """One update from one or, with ``accumulate``, several batches; what they give is tallied.
 
         Returns:
             The first step and rate at which the loss was no number, when one was found.
@@ -82,18 +82,13 @@ class Updates:
             parameters["lr"] = rate
         seed_draws(self.plan.device, key(self.options.seed, 3, step, self.group.rank))
         ready = [batch._replace(images=self._pictures(batch)) for batch in batches]
-        if self.plan.graph and (found := self._replayed(ready[0], rates)) is not None:
+        if self.capturable and (found := self._replayed(ready[0], rates)) is not None:
             results = [found]
         else:
             results = self._update(ready, step)
         bad = None
         for batch, result in zip(batches, results, strict=True):
-            loss, hits = result.unbind()
-            with torch.no_grad():
-                loss_sum += loss.double() * (batch.weight * len(batch.labels))
-                if batch.weight:
-                    correct += hits.long()
-            bad = bad or self.watch.note(step, rates[0], loss)
+            bad = self.tally.note(step, rates[0], result, batch.weight * len(batch.labels))
         return bad
 
     def _pictures(self, batch: Batch) -> Tensor:
@@ -125,7 +120,7 @@ class Updates:
                 hits = (logits.argmax(dim=1) == labels).sum()
                 kind = torch.promote_types(loss.dtype, torch.float32)
                 results.append(torch.stack([loss.detach().to(kind), hits.to(kind)]))
-        if self.watch.every == 1 and not all_finite(results):
+        if self.tally.every == 1 and not all_finite(results):
             return results  # where looking costs nothing, no weight learns from what is no number
         if self.options.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -150,7 +145,7 @@ class Updates:
             try:
                 self.captured = Captured(batch.images, batch.labels, self.optimizer, update)
             except RuntimeError:  # something in the net waits for the host: step by step, then
-                self.plan = replace(self.plan, graph=False)
+                self.capturable = False
                 self.model.zero_grad(set_to_none=True)
                 return None
         if not self.captured.takes(batch.images):

@@ -66,12 +66,19 @@ def settle_plan(
         return fixed, ""
     plan, said = fixed, ""
     if group.leads:
-        plan, said = choose_plan(model, batch.images, batch.labels, loss, options, fixed, steps)
+        plan, said = choose_plan(model, batch.images, batch.labels, loss, options, fixed, steps, group.world)
     return replace(group.from_leader(plan), device=fixed.device), said
 
 
 def choose_plan(
-    model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, options: FitOptions, base: Plan, steps: int
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    options: FitOptions,
+    base: Plan,
+    steps: int,
+    world: int = 1,
 ) -> tuple[Plan, str]:
     """The fastest plan that computes the same loss, and a line that says why.
 
@@ -83,9 +90,11 @@ def choose_plan(
         options: What is fixed and what is "auto".
         base: Where to run, and the fixed settings.
         steps: Steps that the run still has to go.
+        world: Processes that share the run.
     """
     plain, *others = open_choices(options, base)
-    as_asked, capturable = replace(plain, compile=options.compile is True), can_be_captured(model, options, base.device)
+    as_asked = replace(plain, compile=options.compile is True)
+    capturable = can_be_captured(model, options, base.device, world)
     if not others and options.compile != "auto" and not (options.compile and capturable):
         return as_asked, ""
     said = f"{as_asked.words()} (too short a run to measure)"
@@ -105,16 +114,18 @@ def choose_plan(
     def left() -> float:
         return granted - (time.perf_counter() - started)
 
-    for plan in others:
-        if not on_cpu or left() > 2 * trials.plain.seconds:
-            trials.consider(plan)
+    if capturable:  # as graphs, or the host's time would be compared and not the GPU's
+        for plan in (plain, *others):
+            trials.consider(replace(plan, graph=True))
+    if len(trials.found) == 1:
+        for plan in others:
+            if not on_cpu or left() > 2 * trials.plain.seconds:
+                trials.consider(plan)
     if on_cpu and options.compile is not True:
         few = min(len(images), int(len(images) * left() / (3 * whole)))
         if few >= min(FEW, len(images)):
             names = unfolded_where_it_gains(model, images[:few], trials.best.plan)
             trials.consider(replace(trials.best.plan, unfolded=names))
-    if capturable:
-        trials.consider(replace(trials.best.plan, graph=True))
     compiled_too = replace(trials.best.plan, compile=True, unfolded=())
     if options.compile == "auto" and compiling_pays(model, trials.best.seconds * total, on_cpu):
         trials.consider(compiled_too)

@@ -70,7 +70,7 @@ def capture_pass(run: Callable[[], object]) -> Callable[[], None]:
     return graph.replay
 
 
-def can_be_captured(model: nn.Module, options: FitOptions, device: torch.device, world: int = 1) -> bool:
+def can_be_captured(model: nn.Module, options: FitOptions, device: torch.device, world: int) -> bool:
     """Whether a replay is sure to do what a step would: known layers without hooks, nothing drawn by Python."""
     plain = isinstance(options.loss, str) and isinstance(options.optimizer, str) and options.mix is None
     if device.type != "cuda" or world > 1 or options.accumulate > 1 or options.deterministic or not plain:
