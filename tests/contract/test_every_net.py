@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import smallnets as sn
-from smallnets.models.registry import entry
+from smallnets.models.build import entry
 from zoo_cases import (
     NARROW,
     NETS,

@@ -7,18 +7,19 @@ LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document re
 
 import math
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal, Unpack, overload
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import OptionError, check_int, message
+from ..errors import OptionError, message
 from ..shapes.input_rule import InputRule, Window
 from ..weights import WeightsLike
 from .base import Net, Stage
 from .layered import LayeredNet
-from .registry import Family, Recipe, register
+from .options import AtLeast, CommonOptions, NumClasses, Positive
+from .registry import Family, Recipe, makes, register
 
 # Widths of the two convolutions and of the hidden linear layers.
 PLANS: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {
@@ -116,7 +117,7 @@ class RBFOutput(nn.Module):
         return -(x[:, None] - self.codes).square().sum(dim=2)
 
 
-class LeNet1998(LeNet):
+class LeNet1998(Net):
     """LeNet-5 as published: C1, S2, C3, S4, C5, F6 and the radial-basis output."""
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
@@ -160,16 +161,63 @@ RECIPE = Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_dec
 FAMILY = Family("LeCun et al. 1998", 1998, RECIPE, input_size=(1, 32, 32), smallest=32)
 
 
-@register(FAMILY, 61_706, 416_520)
+@makes
+def make_lenet(
+    name: str,
+    /,
+    num_classes: NumClasses,
+    in_channels: Positive,
+    variant: Literal["modern", "1998", "wide"],
+    input_size: Annotated[int, AtLeast(16)],
+    *,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> LeNet | LeNet1998:
+    """The net of a variant, its options checked."""
+    if variant == "1998":
+        if input_size != 32:
+            raise OptionError(message("lenet5 of 1998", "input_size 32", input_size, "Resize the pictures."))
+        return LeNet1998(num_classes, in_channels)
+    (width1, width2), hidden = PLANS[variant]
+    features = [
+        *(nn.Conv2d(in_channels, width1, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 32 -> 28 -> 14
+        *(nn.Conv2d(width1, width2, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 14 -> 10 -> 5
+    ]
+    last_side = ((input_size - 4) // 2 - 4) // 2
+    widths = (width2 * last_side**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace))]
+    return LeNet(name, features, top, widths[-1], num_classes, in_channels, input_size)
+
+
+@overload
+def lenet5(
+    num_classes: int = 10,
+    in_channels: int = 1,
+    *,
+    variant: Literal["modern", "wide"] = "modern",
+    input_size: int = 32,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,
+) -> LeNet: ...
+@overload
+def lenet5(
+    num_classes: int = 10,
+    in_channels: int = 1,
+    *,
+    variant: Literal["1998"],
+    input_size: int = 32,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,
+) -> LeNet1998: ...
+@register(FAMILY, 61_706, 416_520, make_lenet)
 def lenet5(
     num_classes: int = 10,
     in_channels: int = 1,
     *,
     variant: Literal["modern", "1998", "wide"] = "modern",
     input_size: int = 32,
-    inplace: bool = True,
-    weights: WeightsLike | None = None,
-) -> LeNet:
+    **options: Unpack[CommonOptions],
+) -> LeNet | LeNet1998:
     """LeNet-5: 61,706 parameters as tabled today, 60,000 as published, 46,038,242 as the wide cats-and-dogs net.
 
     Args:
@@ -197,17 +245,4 @@ def lenet5(
     >>> lenet5()(torch.zeros(2, 1, 32, 32)).shape
     torch.Size([2, 10])
     """
-    check_int("lenet5", "input_size", input_size, least=16)
-    if variant == "1998":
-        if input_size != 32:
-            raise OptionError(message("lenet5 of 1998", "input_size 32", input_size, "Resize the pictures."))
-        return LeNet1998(num_classes, in_channels)
-    (width1, width2), hidden = PLANS[variant]
-    features = [
-        *(nn.Conv2d(in_channels, width1, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 32 -> 28 -> 14
-        *(nn.Conv2d(width1, width2, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 14 -> 10 -> 5
-    ]
-    last_side = ((input_size - 4) // 2 - 4) // 2
-    widths = (width2 * last_side**2, *hidden)
-    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace))]
-    return LeNet("lenet5", features, top, widths[-1], num_classes, in_channels, input_size)
+    return make_lenet("lenet5", num_classes, in_channels, variant, input_size, **options)

@@ -12,7 +12,7 @@ import torch
 from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
 from ..models.base import Net
-from ..models.registry import build
+from ..models.build import build
 from .checkpoint import BEST, LAST, read_checkpoint
 from .evaluate import predict
 from .history import History
