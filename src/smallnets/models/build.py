@@ -9,7 +9,8 @@ from .alexnet import AlexNet
 from .base import Net
 from .convnet import ConvNet3
 from .lenet import LeNet, LeNet1998
-from .registry import ENTRIES, Entry
+from .registry import ENTRIES as ENTRIES
+from .registry import Entry as Entry
 from .resnet import ResNet
 from .resnet_cifar import CifarResNet
 from .resnet_imagenet import ImageNetResNet

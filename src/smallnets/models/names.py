@@ -60,5 +60,6 @@ def advice(name: str, nets: Collection[str]) -> str:
     if not options:
         return f"Did you mean {net!r}?"
     call = ", ".join(f"{option}={value!r}" for option, value in options.items())
-    typed = " ".join([net, *(f"--set {quote(f'{option}={value}')}" for option, value in options.items())])
+    settings = [quote(f"{option}={value}".replace("'", '"')) for option, value in options.items()]
+    typed = " --set ".join([net, *settings])
     return f"Take {net}({call}), on the command line {typed}."

@@ -66,16 +66,16 @@ class CommonOptions(TypedDict, total=False):
     weights: WeightsLike | None
 
 
-# How other libraries say it, where the nearest name here would not tell.
-ELSEWHERE = {
-    "pretrained": "Say which weights: weights='DEFAULT' (torchvision's, for a net that it has) or a file.",
-    "features_only": "Take feature_pyramid(net), which gives the maps of the net's stages.",
-    "replace_stride_with_dilation": "ImageNet's ResNets take dilate=(False, True, True).",
-    "output_stride": "ImageNet's ResNets take dilate=(False, True, True) for a stride of 8.",
-    "norm_layer": "Take norm='group', or batch_norm=True of a VGG.",
-    "in_chans": "Did you mean 'in_channels'?",
-    "drop_rate": "Did you mean 'dropout'?",
-}
+# Other libraries' words, the option here that a net must have for the advice to hold, and the advice.
+ELSEWHERE = (
+    ("pretrained", "weights", "Say which weights: weights='DEFAULT' (torchvision's, for a net that it has) or a file."),
+    ("features_only", "weights", "Take feature_pyramid(net), which gives the maps of the net's stages."),
+    ("replace_stride_with_dilation", "dilate", "Take dilate=(False, True, True), of layer2, layer3 and layer4."),
+    ("output_stride", "dilate", "Take dilate=(False, True, True) for 8, (False, False, True) for 16."),
+    ("norm_layer", "norm", "Take norm='batch' or norm='group'."),
+    ("norm_layer", "batch_norm", "Take batch_norm=True or batch_norm=False."),
+    ("drop_rate", "dropout", "Did you mean 'dropout'?"),
+)
 
 
 def check_keywords(net: str, allowed: Sequence[str], given: Iterable[str]) -> None:
@@ -86,8 +86,9 @@ def check_keywords(net: str, allowed: Sequence[str], given: Iterable[str]) -> No
     """
     for option in given:
         if option not in allowed:
-            advice = nearest(option, allowed) or f"Its options are: {', '.join(allowed)}."
-            raise UnknownOptionError(message(net, "an option that it has", repr(option), ELSEWHERE.get(option, advice)))
+            known = [advice for word, ours, advice in ELSEWHERE if word == option and ours in allowed]
+            advice = known[0] if known else nearest(option, allowed) or f"Its options are: {', '.join(allowed)}."
+            raise UnknownOptionError(message(net, "an option that it has", repr(option), advice))
 
 
 def check_options(net: str, signature: inspect.Signature, given: Mapping[str, object], of: str = "") -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
 
 from ..errors import sizes_that_fit
 from ..weights import Uninitialised, load_weights
@@ -120,7 +120,8 @@ def register(family: Family, parameters: int, macs: int, make: Callable[..., Net
         name, signature = builder.__name__, inspect.signature(builder)
         *own, options = signature.parameters.values()
         passed = [o for o in inspect.signature(make).parameters.values() if o.kind is o.KEYWORD_ONLY]
-        passed = [option for option in passed if option.name not in signature.parameters]
+        types = get_type_hints(make)  # without constraints, which are the library's own notes
+        passed = [o.replace(annotation=types[o.name]) for o in passed if o.name not in signature.parameters]
         vars(builder)["__signature__"] = signature.replace(parameters=[*own, *passed])
         about, source, rest = inspect.cleandoc(builder.__doc__ or "").partition("Source:")
         typed = next(iter(get_args(options.annotation)), None)
