@@ -7,7 +7,7 @@ from shlex import quote
 from ..errors import nearest
 
 # torchvision's VGG with batch norm, its ResNeXt and wide ResNets, and all of these as CIFAR collections write them.
-ELSEWHERE = re.compile(
+SPELLINGS = re.compile(
     r"(?:cifar(?P<front>100?)_)?"
     r"(?:(?P<vgg>vgg1[1369])(?P<norm>_bn)?|(?P<resnet>resnet\d+)"
     r"|resnext(?P<next>50|101|152)_(?P<groups>\d+)x(?P<width>\d+)d"
@@ -26,7 +26,7 @@ def elsewhere(name: str) -> tuple[str, dict[str, object]] | None:
     >>> elsewhere("cifar100_resnet20")
     ('resnet20', {'num_classes': 100})
     """
-    found = ELSEWHERE.fullmatch(name)
+    found = SPELLINGS.fullmatch(name)
     if found is None:
         return None
     options: dict[str, object] = {}

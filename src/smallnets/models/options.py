@@ -60,14 +60,14 @@ Probability: TypeAlias = Annotated[float, Below(1)]
 
 
 class CommonOptions(TypedDict, total=False):
-    """What every builder takes, whatever its net."""
+    """What every builder takes: ``inplace=True`` and ``weights=None``, whatever its net."""
 
     inplace: bool
     weights: WeightsLike | None
 
 
 # Other libraries' words, the option here that a net must have for the advice to hold, and the advice.
-ELSEWHERE = (
+WORDS = (
     ("pretrained", "weights", "Say which weights: weights='DEFAULT' (torchvision's, for a net that it has) or a file."),
     ("features_only", "weights", "Take feature_pyramid(net), which gives the maps of the net's stages."),
     ("replace_stride_with_dilation", "dilate", "Take dilate=(False, True, True), of layer2, layer3 and layer4."),
@@ -86,7 +86,7 @@ def check_keywords(net: str, allowed: Sequence[str], given: Iterable[str]) -> No
     """
     for option in given:
         if option not in allowed:
-            known = [advice for word, ours, advice in ELSEWHERE if word == option and ours in allowed]
+            known = [advice for word, ours, advice in WORDS if word == option and ours in allowed]
             advice = known[0] if known else nearest(option, allowed) or f"Its options are: {', '.join(allowed)}."
             raise UnknownOptionError(message(net, "an option that it has", repr(option), advice))
 

@@ -20,7 +20,7 @@ CifarResNet: TypeAlias = Literal["resnet20", "resnet32", "resnet44", "resnet56",
 
 
 class CifarResNetOptions(CommonOptions, total=False):
-    """What every depth takes.
+    """What every depth takes; the defaults stand in ``cifar_resnet``.
 
     Args:
         num_classes: Length of the logits; 0 gives the pooled features.

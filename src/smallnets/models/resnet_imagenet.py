@@ -27,7 +27,7 @@ ImageNetResNet: TypeAlias = Literal["resnet18", "resnet34", "resnet50", "resnet1
 
 
 class ResNetOptions(CommonOptions, total=False):
-    """What every depth takes.
+    """What every depth takes; the defaults stand in ``resnet``.
 
     Args:
         num_classes: Length of the logits, by default 1000 with the ImageNet stem and 10 with the CIFAR stem; 0 gives

@@ -51,7 +51,7 @@ Head: TypeAlias = HeadName | VGGHead | Mapping[str, object]
 
 
 class VGGOptions(CommonOptions, total=False):
-    """What every depth takes.
+    """What every depth takes; the defaults stand in ``make_vgg``.
 
     Args:
         cfg: A letter of the paper's table 1 that has this depth, or a list of layers: ``64`` is a 3x3 convolution of
