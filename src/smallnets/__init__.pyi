@@ -55,12 +55,12 @@ from .surgery import grow as grow
 from .surgery import parameter_groups as parameter_groups
 from .surgery import to_fully_convolutional as to_fully_convolutional
 from .training.evaluate import evaluate as evaluate
-from .training.evaluate import predict as predict
+from .training.find_lr import LRCurve as LRCurve
+from .training.find_lr import find_lr as find_lr
 from .training.fit import fit as fit
 from .training.history import History as History
-from .training.lr_finder import LRCurve as LRCurve
-from .training.lr_finder import find_lr as find_lr
 from .training.metrics import Metrics as Metrics
 from .training.metrics import Predictions as Predictions
 from .training.options import FitOptions as FitOptions
+from .training.predict import predict as predict
 from .weights import load_weights as load_weights
