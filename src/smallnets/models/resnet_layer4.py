@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import nn
 
 from ..weights import WeightsLike
-from .blocks import Norm
+from .blocks import Affine, Norm, no_bias
 from .registry import Family, Recipe, register
 from .resnet import Bottleneck, ResNet, StagePlan, Style
 
@@ -13,21 +13,10 @@ RECIPE = Recipe(epochs=40, batch_size=128, optimizer="sgd", lr=0.1, weight_decay
 FAMILY = Family("Lab report after He et al. 2016", 2020, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
-class XavierConv2d(nn.Conv2d):
-    """A convolution drawn as Glorot & Bengio 2010 (equation 16) say; its bias is 0."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-
-class XavierLinear(nn.Linear):
-    """A linear layer drawn likewise."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
+def xavier_uniform(layer: Affine) -> None:
+    """Glorot & Bengio 2010, equation 16; the bias is 0."""
+    nn.init.xavier_uniform_(layer.weight)
+    no_bias(layer)
 
 
 # The report's table: here the LAST block of a stage halves the map.
@@ -36,7 +25,9 @@ LAYER4 = (
     StagePlan("layer3", 128, (1, 1, 1, 2)),
     StagePlan("layer4", 256, (1, 1, 1, 1, 1, 1)),
 )
-LAYER4_STYLE = Style(stride_in="1x1", shortcut_bias=True, conv_bias=True, conv=XavierConv2d, linear=XavierLinear)
+LAYER4_STYLE = Style(
+    stride_in="1x1", shortcut_bias=True, conv_bias=True, draw_conv=xavier_uniform, draw_linear=xavier_uniform
+)
 
 
 @register(FAMILY, 8_898_826, 59_172_864)
