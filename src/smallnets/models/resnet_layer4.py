@@ -6,7 +6,7 @@ from typing import Unpack
 from torch import nn
 
 from ..weights import WeightsLike
-from .blocks import Norm
+from .blocks import Affine, Norm, no_bias
 from .options import CommonOptions, NumClasses, Positive
 from .registry import Family, Recipe, makes, register
 from .resnet import Bottleneck, ResNet, StagePlan, Style
@@ -15,21 +15,10 @@ RECIPE = Recipe(epochs=40, batch_size=128, optimizer="sgd", lr=0.1, weight_decay
 FAMILY = Family("Lab report after He et al. 2016", 2020, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
-class XavierConv2d(nn.Conv2d):
-    """A convolution drawn as Glorot & Bengio 2010 (equation 16) say; its bias is 0."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-
-class XavierLinear(nn.Linear):
-    """A linear layer drawn likewise."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
+def xavier_uniform(layer: Affine) -> None:
+    """Glorot & Bengio 2010, equation 16; the bias is 0."""
+    nn.init.xavier_uniform_(layer.weight)
+    no_bias(layer)
 
 
 # The report's table: here the LAST block of a stage halves the map.
@@ -38,7 +27,9 @@ LAYER4 = (
     StagePlan("layer3", 128, (1, 1, 1, 2)),
     StagePlan("layer4", 256, (1, 1, 1, 1, 1, 1)),
 )
-LAYER4_STYLE = Style(stride_in="1x1", shortcut_bias=True, conv_bias=True, conv=XavierConv2d, linear=XavierLinear)
+LAYER4_STYLE = Style(
+    stride_in="1x1", shortcut_bias=True, conv_bias=True, draw_conv=xavier_uniform, draw_linear=xavier_uniform
+)
 
 
 @makes

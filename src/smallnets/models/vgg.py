@@ -13,19 +13,17 @@ from torch import nn
 
 from ..errors import OptionError, message
 from ..weights import WeightsLike
-from .blocks import Conv2d, dropout_layer, local_response_norm
+from .blocks import Affine, conv2d, dropout_layer, linear, local_response_norm, no_bias, torchs_own
 from .layered import LayeredNet
 from .options import CommonOptions, Later, NumClasses, Positive, Probability
 from .registry import Family, Recipe, makes, or_default, register
 from .vgg_config import HEADS, LAYERS, HeadName, Layer, VGGConfig, VGGHead, read_head, read_layers
 
 
-class PaperLinear(nn.Linear):
-    """A linear layer drawn as the paper's section 3.1 says, N(0, 0.01), with bias 0."""
-
-    def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight, 0.0, 0.01)
-        nn.init.zeros_(self.bias)
+def normal_hundredth(layer: Affine) -> None:
+    """The paper's section 3.1, N(0, 0.01); the bias is 0."""
+    nn.init.normal_(layer.weight, 0.0, 0.01)
+    no_bias(layer)
 
 
 class VGG(LayeredNet):
@@ -41,7 +39,7 @@ def make_features(layers: Sequence[Layer], batch_norm: bool, in_channels: int, i
             features.append(nn.MaxPool2d(2) if layer == "M" else local_response_norm())
         else:
             kernel_size, width = layer if isinstance(layer, tuple) else (3, layer)
-            features.append(Conv2d(channels, width, kernel_size, padding=kernel_size // 2))
+            features.append(conv2d(channels, width, kernel_size, 1, kernel_size // 2))
             features += [nn.BatchNorm2d(width), nn.ReLU(inplace)] if batch_norm else [nn.ReLU(inplace)]
             channels = width
     return features
@@ -105,17 +103,17 @@ def make_vgg(
             raise OptionError(message(name, "a head with hidden layers where dropout is set", f"head={head!r}", advice))
         plan = replace(plan, dropout=dropout)
     # The paper's draw is for its own head; without the 4096s and their dropout it starts too small to learn.
-    linear = PaperLinear if imagenet else nn.Linear
+    draw = normal_hundredth if imagenet else torchs_own
     features = make_features(layers, batch_norm, in_channels, inplace)
     width = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1] * plan.pool**2
     top: list[nn.Module] = [dropout_layer(plan.dropout)] if plan.batch_norm else []
     for hidden in plan.hidden:
-        top += [linear(width, hidden), nn.BatchNorm1d(hidden)] if plan.batch_norm else [linear(width, hidden)]
-        top += [nn.ReLU(inplace), dropout_layer(plan.dropout)]
+        norms = [nn.BatchNorm1d(hidden)] if plan.batch_norm else []
+        top += [linear(width, hidden, draw), *norms, nn.ReLU(inplace), dropout_layer(plan.dropout)]
         width = hidden
     num_classes = or_default(num_classes, imagenet)
     side, advice = 224 if imagenet else 32, "Enlarge the picture or leave out a pool: vgg(cfg=[...])."
-    return VGG(name, features, top, width, num_classes, in_channels, side, pool=plan.pool, linear=linear, advice=advice)
+    return VGG(name, features, top, width, num_classes, in_channels, side, pool=plan.pool, draw=draw, advice=advice)
 
 
 # Section 3.1 of the paper, with a cosine instead of a tenth at each plateau.
