@@ -142,7 +142,7 @@ def fit(
     with preserved(model):
         start = begin(model, train, val, options)
         leave_facts(model, start.data.facts)
-        with contextlib.closing(start.begun):
+        with contextlib.closing(start.opened):
             return Run(model, options, start).go()
 
 

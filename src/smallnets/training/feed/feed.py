@@ -35,7 +35,7 @@ class Read(NamedTuple):
     weight: float = 1.0
 
 
-class Begun:
+class OpenEpoch:
     """An epoch whose first batch was looked at; going through it gives that batch again, and then the others."""
 
     def __init__(self, epoch: int, first: int, batches: Generator[Read, None, None]) -> None:
@@ -48,7 +48,7 @@ class Begun:
             yield self.head
         yield from self._rest
 
-    def of(self, epoch: int, first: int) -> "Begun | None":
+    def of(self, epoch: int, first: int) -> "OpenEpoch | None":
         """This, if it is that epoch from that batch on; it is closed where it is not."""
         if self.at == (epoch, first):
             return self
@@ -80,11 +80,11 @@ class Feed:
     def __len__(self) -> int:
         return len(self.samples.data) if isinstance(self.samples.data, DataLoader) else len(self.batches)
 
-    def begin(self, epoch: int, first: int = 0) -> Begun:
+    def open(self, epoch: int, first: int = 0) -> OpenEpoch:
         """An epoch from batch number ``first`` on, its first batch read."""
-        return Begun(epoch, first, self.read(epoch, first))
+        return OpenEpoch(epoch, first, self.read(epoch, first))
 
-    def epoch(self, epoch: int, first: int = 0, begun: Begun | None = None) -> Generator[Batch, None, None]:
+    def epoch(self, epoch: int, first: int = 0, opened: OpenEpoch | None = None) -> Generator[Batch, None, None]:
         """The batches of an epoch from number ``first`` on, prepared ahead where that gains anything.
 
         On a CPU the net has every core, and a thread beside it takes more from it than the few milliseconds that it
@@ -94,7 +94,7 @@ class Feed:
         """
         data = self.samples.data
         source = data.images.device if isinstance(data, ImageSet) else torch.device("cpu")
-        prepared = self._prepared(self.read(epoch, first) if begun is None else begun, epoch)
+        prepared = self._prepared(self.read(epoch, first) if opened is None else opened, epoch)
         stays = source.type == self.device.type or isinstance(data, DataLoader)
         return prepared if stays else ahead(prepared)
 
@@ -126,7 +126,7 @@ class Feed:
                 images, labels = pictures_and_labels(batch, "fit")
                 yield Read(images, labels, torch.empty(0), len(labels) * self.group.world)
 
-    def _prepared(self, batches: Generator[Read, None, None] | Begun, epoch: int) -> Generator[Batch, None, None]:
+    def _prepared(self, batches: Generator[Read, None, None] | OpenEpoch, epoch: int) -> Generator[Batch, None, None]:
         with contextlib.closing(batches):
             for batch in batches:
                 yield self.prepare(batch, epoch)
