@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..shapes.input_rule import InputRule
-from ..weights import copied_on_meta
 from .base import Net, Stage
 from .blocks import Add, Conv2d, Norm, norm_layer
 
@@ -185,7 +184,6 @@ class ResNet(Net):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else None
         jump = 4 if stem == "imagenet" else 1  # input pixels from one pixel of the map to the next
         dilation = 1
-        make_block = copied_on_meta(block)
         info: list[Stage] = []
         for plan, dilated in zip(stages, (False, *dilate, *[False] * len(stages)), strict=False):
             blocks: list[nn.Module] = []
@@ -193,7 +191,7 @@ class ResNet(Net):
                 before = dilation
                 if dilated:
                     dilation, step = dilation * step, 1
-                blocks.append(make_block(channels, plan.width, step, (before, dilation), style))
+                blocks.append(block(channels, plan.width, step, (before, dilation), style))
                 channels = plan.width * block.expansion
                 jump *= step
             self.add_module(plan.name, nn.Sequential(*blocks))

@@ -1,14 +1,16 @@
 """Does a checkpoint fit a module? Every entry is compared before a single one is written."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .layouts import as_linear, recognise
+from .layouts import as_linear
+from .places import COUNTER, Wanted, find
 from .sources import Checkpoint
 
 MAX_ROWS = 30
@@ -16,6 +18,15 @@ REMEDIES = {
     "first_conv": 'first_conv="average" (or "repeat")',
     "head": 'head="reset"',
 }
+
+
+class How(NamedTuple):
+    """The options of ``load_weights``, and whether the tensors have shapes only, as before a download."""
+
+    head: str = "strict"
+    first_conv: str = "strict"
+    prefix: str | None = None
+    shapes_only: bool = False
 
 
 class Misfit(NamedTuple):
@@ -32,53 +43,122 @@ class Misfit(NamedTuple):
 
 @dataclass
 class Fit:
-    """The file's tensors under the net's names, what does not fit, and what was recognised."""
+    """The file's tensors under the net's names, what does not fit, and what was recognised.
 
-    values: dict[str, Tensor] = field(default_factory=dict)
+    Attributes:
+        found: All that the file has of the net, what does not fit too.
+        reset: Entries that start afresh.
+        tied: Entries that are not in the file and whose tensor is that of one that is.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
     misfits: list[Misfit] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    reset: list[str] = field(default_factory=list)  # entries of the head that start afresh
+    reset: list[str] = field(default_factory=list)
+    tied: list[str] = field(default_factory=list)
+
+    @property
+    def excused(self) -> list[str]:
+        return [*self.reset, *self.tied]
 
 
-def fit(model: nn.Module, checkpoint: Checkpoint, *, head: str, first_conv: str) -> Fit:
+def fit(model: nn.Module, checkpoint: Checkpoint, how: How) -> Fit:
     """Lay the checkpoint beside the model's own entries."""
     expected = entries(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    names, notes = recognise(checkpoint.tensors, shapes)
-    result = Fit(notes=[*checkpoint.notes, *notes])
-    stem, last = first_convolution(model), head_path(model)
-    of_head = tuple(f"{last}.{tail}" for tail in ("weight", "bias")) if head == "reset" and last else ()
+    stem, last = of_layer(first_convolution(model), expected), of_layer(head_path(model), expected)
+    afresh = {*(last if how.head == "reset" else ()), *(stem if how.first_conv == "reset" else ())}
+    ties = ties_of(model)
+    wanted = Wanted(shapes, last, {*afresh, *ties, *(stem[:1] if how.first_conv != "strict" else ())})
+    names, notes = find(checkpoint.name, checkpoint.tensors, checkpoint.tables, wanted, how.prefix)
     found = {ours: checkpoint.tensors[theirs] for theirs, ours in names.items()}
+    result = Fit(notes=notes, found=dict(found))
+    for name in model.state_dict().keys() - expected.keys():  # what layers keep beside tensors, under the same prefix
+        there = [key for key in checkpoint.extras if f".{key}".endswith(f".{name}")]
+        if len(there) == 1:
+            result.found[name] = result.values[name] = checkpoint.extras[there[0]]
     for name, own in expected.items():
         value = found.pop(name, None)
+        if name in stem and how.first_conv == "reset":
+            result.reset.append(name)
+            continue
         if value is None:
-            if name in of_head:
+            if name in afresh:
                 result.reset.append(name)
-            elif not name.endswith("num_batches_tracked"):  # older files have none; it matters to momentum=None only
-                result.misfits.append(Misfit(name, str(tuple(own.shape)), "missing"))
+            elif any(twin in result.found for twin in ties.get(name, ())):
+                result.tied.append(name)
+            elif not name.endswith(COUNTER):  # it matters to momentum=None only
+                fix = "head" if name in last else ""
+                result.misfits.append(Misfit(name, str(tuple(own.shape)), "missing", fix))
             continue
         value = as_linear(value, shapes[name])
-        if name == stem and first_conv != "strict":
-            value = adapt_channels(value, own.shape[1], first_conv, result.notes)
-        if value.shape == own.shape and same_kind(value, own):
+        twin = next((twin for twin in ties.get(name, ()) if twin in result.values), None)
+        if twin is not None and not torch.equal(value, result.values[twin]):
+            result.misfits.append(Misfit(name, f"the values of {twin}", "others"))
+            continue
+        if stem[:1] == (name,) and how.first_conv != "strict" and not how.shapes_only:
+            value = adapt_channels(value, own.shape[1], how.first_conv, result.notes)
+        if value.shape == own.shape and (how.shapes_only or same_kind(value, own)):
             result.values[name] = value
-        elif name in of_head and value.shape[1:] == own.shape[1:]:
+        elif name in afresh and value.shape[1:] == own.shape[1:]:
             result.reset.append(name)
         else:
-            result.misfits.append(
-                Misfit(name, str(tuple(own.shape)), describe(value), fix(name, value, own, stem, last))
-            )
-    left_out = [name for name in found if name in of_head]
-    result.misfits += [Misfit(name, "nothing", describe(found[name])) for name in found if name not in of_head]
-    if result.reset:
-        # A weight that fits beside a bias that does not belongs to the head that starts afresh.
-        result.reset = [name for name in of_head if name in expected]
-        for name in result.reset:
-            result.values.pop(name, None)
-        result.notes.append(f"{last} starts afresh with {shapes[result.reset[0]][0]} classes")
-    elif left_out:
-        result.notes.append(f"the file's {last} left out")
+            fix = fix_for(name, value, own, stem, last)
+            if not (how.shapes_only and fix == "first_conv" and how.first_conv != "strict"):
+                result.misfits.append(Misfit(name, str(tuple(own.shape)), describe(value), fix))
+    settle_reset(result, last, shapes)
+    left_out = [name for name in found if how.head == "reset" and foreign(name, last or head_path(model), shapes)]
+    result.misfits += [Misfit(name, "nothing", describe(found[name])) for name in found if name not in left_out]
+    if left_out:
+        of_head = all(name.startswith(f"{head_path(model)}.") for name in left_out)
+        result.notes.append(f"the file's {head_path(model) if of_head else ', '.join(tops(left_out))} left out")
+    for layer, what in ((stem, "the first convolution"), (last, "")):
+        if layer and layer[0] in result.reset:
+            path, size = layer[0].rpartition(".")[0], shapes[layer[0]][0]
+            result.notes.append(f"{what or path} starts afresh" + ("" if what else f" with {size} classes"))
     return result
+
+
+def ties_of(model: nn.Module) -> dict[str, list[str]]:
+    """For every parameter that has several names the others."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {name: [twin for twin in same if twin != name] for same in names.values() if len(same) > 1 for name in same}
+
+
+def of_layer(path: str, expected: dict[str, Tensor]) -> tuple[str, ...]:
+    """The entries of a layer, its weight first."""
+    return tuple(name for tail in ("weight", "bias") if path and (name := f"{path}.{tail}") in expected)
+
+
+def settle_reset(result: Fit, last: tuple[str, ...], shapes: dict[str, tuple[int, ...]]) -> None:
+    """A weight that fits beside a bias that does not belongs to the head that starts afresh."""
+    if any(name in last for name in result.reset):
+        result.reset = [*(name for name in result.reset if name not in last), *last]
+        for name in last:
+            result.values.pop(name, None)
+
+
+def foreign(name: str, last: tuple[str, ...] | str, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether an entry is of another head: in the place of the net's own, or under a name that is no kin of the body's.
+
+    ``layer5`` is kin of ``layer4`` and means a deeper net; ``projector`` and ``queue`` are not.
+    """
+    head = last if isinstance(last, str) else last[0].rpartition(".")[0]
+    if name.startswith(f"{head}."):
+        return True
+    return family(name) not in {family(own) for own in shapes if not own.startswith(f"{head}.")}
+
+
+def family(name: str) -> str:
+    """The first part of a name without its number."""
+    return re.sub(r"\d+", "", name.partition(".")[0])
+
+
+def tops(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))[:6]
 
 
 def entries(model: nn.Module) -> dict[str, Tensor]:
@@ -93,8 +173,8 @@ def same_kind(value: Tensor, own: Tensor) -> bool:
 
 
 def first_convolution(model: nn.Module) -> str:
-    """The name of the weight that meets the picture."""
-    return next((f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)), "")
+    """The path of the layer that meets the picture; "" where there is none, or it is the whole module."""
+    return next((name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)), "")
 
 
 def head_path(model: nn.Module) -> str:
@@ -104,13 +184,13 @@ def head_path(model: nn.Module) -> str:
     return path if path and isinstance(model.get_submodule(path), nn.Linear | nn.Identity) else ""
 
 
-def fix(name: str, value: Tensor, own: Tensor, stem: str, last: str) -> str:
+def fix_for(name: str, value: Tensor, own: Tensor, stem: tuple[str, ...], last: tuple[str, ...]) -> str:
     """The option of ``load_weights`` with which the value would do."""
-    if not same_kind(value, own) or value.dim() != own.dim():
+    if value.is_floating_point() != own.is_floating_point() or value.dim() != own.dim():
         return ""
-    if name == stem and (value.shape[0], *value.shape[2:]) == (own.shape[0], *own.shape[2:]):
+    if name in stem and (value.shape[0], *value.shape[2:]) == (own.shape[0], *own.shape[2:]):
         return "first_conv"
-    return "head" if name in (f"{last}.weight", f"{last}.bias") and value.shape[1:] == own.shape[1:] else ""
+    return "head" if name in last and value.shape[1:] == own.shape[1:] else ""
 
 
 def adapt_channels(weight: Tensor, channels: int, how: str, notes: list[str]) -> Tensor:
@@ -135,7 +215,7 @@ def describe(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}{kind}{layout}{' without values' if tensor.is_meta else ''}"
 
 
-def refuse(model: nn.Module, checkpoint: Checkpoint, result: Fit) -> WeightsError:
+def refusal(model: nn.Module, checkpoint: Checkpoint, result: Fit) -> WeightsError:
     """One sentence, then the table."""
     rows = result.misfits
     missing = sum(row.found == "missing" for row in rows)
