@@ -1,23 +1,17 @@
 """Does a checkpoint fit a module? Every entry is compared before a single one is written."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
 from .layouts import as_linear
 from .places import COUNTER, Wanted, find
+from .refusals import Misfit, describe
 from .sources import Checkpoint
-
-MAX_ROWS = 30
-REMEDIES = {
-    "first_conv": 'first_conv="average" (or "repeat")',
-    "head": 'head="reset"',
-}
 
 
 class How(NamedTuple):
@@ -27,18 +21,6 @@ class How(NamedTuple):
     first_conv: str = "strict"
     prefix: str | None = None
     shapes_only: bool = False
-
-
-class Misfit(NamedTuple):
-    """A row of the table: an entry, what the net has there, what the file has there.
-
-    ``fix`` is the option that would take the entry as it is, where there is one.
-    """
-
-    name: str
-    expected: str
-    found: str
-    fix: str = ""
 
 
 @dataclass
@@ -65,59 +47,63 @@ class Fit:
 
 def fit(model: nn.Module, checkpoint: Checkpoint, how: How) -> Fit:
     """Lay the checkpoint beside the model's own entries."""
-    expected = entries(model)
+    expected, ties = entries(model), ties_of(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    stem, last = of_layer(first_convolution(model), expected), of_layer(head_path(model), expected)
+    head, last = head_path(model), of_layer(head_path(model), shapes)
+    stem = of_layer(first_convolution(model), shapes)
     afresh = {*(last if how.head == "reset" else ()), *(stem if how.first_conv == "reset" else ())}
-    ties = ties_of(model)
-    wanted = Wanted(shapes, last, {*afresh, *ties, *(stem[:1] if how.first_conv != "strict" else ())})
-    names, notes = find(checkpoint.name, checkpoint.tensors, checkpoint.tables, wanted, how.prefix)
+    free = {*afresh, *ties, *(stem[:1] if how.first_conv != "strict" else ())}
+    names, notes = find(checkpoint, Wanted(shapes, last, free), how.prefix)
     found = {ours: checkpoint.tensors[theirs] for theirs, ours in names.items()}
-    result = Fit(notes=notes, found=dict(found))
-    for name in model.state_dict().keys() - expected.keys():  # what layers keep beside tensors, under the same prefix
-        there = [key for key in checkpoint.extras if f".{key}".endswith(f".{name}")]
-        if len(there) == 1:
-            result.found[name] = result.values[name] = checkpoint.extras[there[0]]
+    result = Fit(notes=notes, found={**found, **extras_of(model, checkpoint)})
+    result.values |= {name: value for name, value in result.found.items() if name not in found}
     for name, own in expected.items():
-        value = found.pop(name, None)
+        value = as_linear(found.pop(name), shapes[name]) if name in found else None
+        twins = ties.get(name, ())
         if name in stem and how.first_conv == "reset":
             result.reset.append(name)
-            continue
-        if value is None:
+        elif value is None:
             if name in afresh:
                 result.reset.append(name)
-            elif any(twin in result.found for twin in ties.get(name, ())):
+            elif any(twin in result.found for twin in twins):
                 result.tied.append(name)
             elif not name.endswith(COUNTER):  # it matters to momentum=None only
-                fix = "head" if name in last else ""
-                result.misfits.append(Misfit(name, str(tuple(own.shape)), "missing", fix))
-            continue
-        value = as_linear(value, shapes[name])
-        twin = next((twin for twin in ties.get(name, ()) if twin in result.values), None)
-        if twin is not None and not torch.equal(value, result.values[twin]):
-            result.misfits.append(Misfit(name, f"the values of {twin}", "others"))
-            continue
-        if stem[:1] == (name,) and how.first_conv != "strict" and not how.shapes_only:
-            value = adapt_channels(value, own.shape[1], how.first_conv, result.notes)
-        if value.shape == own.shape and (how.shapes_only or same_kind(value, own)):
-            result.values[name] = value
-        elif name in afresh and value.shape[1:] == own.shape[1:]:
-            result.reset.append(name)
+                result.misfits.append(Misfit(name, str(shapes[name]), "missing", "head" if name in last else ""))
+        elif any(twin in result.values and not torch.equal(value, result.values[twin]) for twin in twins):
+            result.misfits.append(Misfit(name, f"the values of {' and '.join(twins)}", "others"))
         else:
-            fix = fix_for(name, value, own, stem, last)
-            if not (how.shapes_only and fix == "first_conv" and how.first_conv != "strict"):
-                result.misfits.append(Misfit(name, str(tuple(own.shape)), describe(value), fix))
-    settle_reset(result, last, shapes)
-    left_out = [name for name in found if how.head == "reset" and foreign(name, last or head_path(model), shapes)]
+            if name in stem[:1] and how.first_conv != "strict":
+                value = adapt_channels(value, own.shape[1], how.first_conv, result.notes)
+            if value.shape == own.shape and (how.shapes_only or same_kind(value, own)):
+                result.values[name] = value
+            elif name in afresh:
+                result.reset.append(name)
+            else:
+                fix = fix_for(name, value, own, stem, last)
+                result.misfits.append(Misfit(name, str(shapes[name]), describe(value), fix))
+    if any(name in last for name in result.reset):  # a weight that fits beside a bias that does not goes with it
+        result.reset = [*(name for name in result.reset if name not in last), *last]
+        result.values = {name: value for name, value in result.values.items() if name not in last}
+    left_out = [name for name in found if how.head == "reset" and foreign(name, head, shapes)]
     result.misfits += [Misfit(name, "nothing", describe(found[name])) for name in found if name not in left_out]
     if left_out:
-        of_head = all(name.startswith(f"{head_path(model)}.") for name in left_out)
-        result.notes.append(f"the file's {head_path(model) if of_head else ', '.join(tops(left_out))} left out")
-    for layer, what in ((stem, "the first convolution"), (last, "")):
-        if layer and layer[0] in result.reset:
-            path, size = layer[0].rpartition(".")[0], shapes[layer[0]][0]
-            result.notes.append(f"{what or path} starts afresh" + ("" if what else f" with {size} classes"))
+        of_head = all(name.startswith(f"{head}.") for name in left_out)
+        result.notes.append(f"the file's {head if of_head else ', '.join(tops(left_out))} left out")
+    if stem[:1] and stem[0] in result.reset:
+        result.notes.append("the first convolution starts afresh")
+    if last[:1] and last[0] in result.reset:
+        result.notes.append(f"{head} starts afresh with {shapes[last[0]][0]} classes")
     return result
+
+
+def extras_of(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What layers keep beside tensors, where the file has it once."""
+    found: dict[str, Any] = {}
+    for name in [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]:
+        there = [key for key in checkpoint.extras if f".{key}".endswith(f".{name}")]
+        if len(there) == 1:
+            found[name] = checkpoint.extras[there[0]]
+    return found
 
 
 def ties_of(model: nn.Module) -> dict[str, list[str]]:
@@ -128,28 +114,18 @@ def ties_of(model: nn.Module) -> dict[str, list[str]]:
     return {name: [twin for twin in same if twin != name] for same in names.values() if len(same) > 1 for name in same}
 
 
-def of_layer(path: str, expected: dict[str, Tensor]) -> tuple[str, ...]:
-    """The entries of a layer, its weight first."""
-    return tuple(name for tail in ("weight", "bias") if path and (name := f"{path}.{tail}") in expected)
+def of_layer(path: str, names: Collection[str]) -> tuple[str, ...]:
+    """The entries of a layer, its weight first; none of no layer."""
+    return tuple(name for tail in ("weight", "bias") if path and (name := f"{path}.{tail}") in names)
 
 
-def settle_reset(result: Fit, last: tuple[str, ...], shapes: dict[str, tuple[int, ...]]) -> None:
-    """A weight that fits beside a bias that does not belongs to the head that starts afresh."""
-    if any(name in last for name in result.reset):
-        result.reset = [*(name for name in result.reset if name not in last), *last]
-        for name in last:
-            result.values.pop(name, None)
-
-
-def foreign(name: str, last: tuple[str, ...] | str, shapes: dict[str, tuple[int, ...]]) -> bool:
+def foreign(name: str, head: str, names: Collection[str]) -> bool:
     """Whether an entry is of another head: in the place of the net's own, or under a name that is no kin of the body's.
 
     ``layer5`` is kin of ``layer4`` and means a deeper net; ``projector`` and ``queue`` are not.
     """
-    head = last if isinstance(last, str) else last[0].rpartition(".")[0]
-    if name.startswith(f"{head}."):
-        return True
-    return family(name) not in {family(own) for own in shapes if not own.startswith(f"{head}.")}
+    body = {family(own) for own in names if not own.startswith(f"{head}.")}
+    return name.startswith(f"{head}.") or family(name) not in body
 
 
 def family(name: str) -> str:
@@ -184,6 +160,11 @@ def head_path(model: nn.Module) -> str:
     return path if path and isinstance(model.get_submodule(path), nn.Linear | nn.Identity) else ""
 
 
+def name_of(model: nn.Module) -> str:
+    config = getattr(model, "config", None)
+    return str(config["name"]) if isinstance(config, dict) and "name" in config else type(model).__name__
+
+
 def fix_for(name: str, value: Tensor, own: Tensor, stem: tuple[str, ...], last: tuple[str, ...]) -> str:
     """The option of ``load_weights`` with which the value would do."""
     if value.is_floating_point() != own.is_floating_point() or value.dim() != own.dim():
@@ -206,57 +187,3 @@ def adapt_channels(weight: Tensor, channels: int, how: str, notes: list[str]) ->
     if how == "average":
         return weight.float().mean(1, keepdim=True).repeat(1, channels, 1, 1) * (have / channels)
     return weight.float()[:, torch.arange(channels) % have] * (have / channels)
-
-
-def describe(tensor: Tensor) -> str:
-    """A shape, with the dtype where it is not the usual one."""
-    kind = "" if tensor.dtype == torch.float32 else f" {str(tensor.dtype).removeprefix('torch.')}"
-    layout = "" if tensor.layout == torch.strided else " sparse"
-    return f"{tuple(tensor.shape)}{kind}{layout}{' without values' if tensor.is_meta else ''}"
-
-
-def refusal(model: nn.Module, checkpoint: Checkpoint, result: Fit) -> WeightsError:
-    """One sentence, then the table."""
-    rows = result.misfits
-    missing = sum(row.found == "missing" for row in rows)
-    unexpected = sum(row.expected == "nothing" for row in rows)
-    counts = [f"{len(result.values)} that fit"]
-    for count, what in ((missing, "missing"), (unexpected, "unexpected"), (len(rows) - missing - unexpected, "unlike")):
-        counts += [f"{count} {what}"] if count else []
-    recognised = f" ({'; '.join(result.notes)})" if result.notes else ""
-    first = f"load_weights: expected the {len(entries(model))} entries of {name_of(model)}; got from "
-    first += f"{checkpoint.name}{recognised} {', '.join(counts)}, first {rows[0].name}. Nothing was loaded."
-    return WeightsError(f"{first}{advice(result)}\n{table(rows)}")
-
-
-def advice(result: Fit) -> str:
-    """What to do about it, where the misfits say so."""
-    rows = result.misfits
-    fixes = {row.fix for row in rows}
-    if "" not in fixes:
-        options = " and ".join(REMEDIES[option] for option in sorted(fixes))
-        return f" Call load_weights with {options}, or build the net as the file has it."
-    if not result.values:
-        return " It is the file of another net."
-    if all("downsample" in row.name for row in rows):
-        return " The shortcuts differ: build the net with the shortcut of the file."
-    if any(row.name.endswith("running_mean") and row.found == "missing" for row in rows):
-        return " The net has batch norms that the file has not."
-    if any(row.name.endswith("running_mean") and row.expected == "nothing" for row in rows):
-        return " The file has batch norms that the net has not."
-    if all(row.found != "missing" and row.expected != "nothing" for row in rows):
-        return " The names fit and the shapes do not: build the net with the width, stem and head of the file."
-    return ""
-
-
-def name_of(model: nn.Module) -> str:
-    config = getattr(model, "config", None)
-    return str(config["name"]) if isinstance(config, dict) and "name" in config else type(model).__name__
-
-
-def table(rows: Sequence[Misfit]) -> str:
-    """Names, expected and found, in columns."""
-    shown = [Misfit("name", "expected", "found"), *rows[:MAX_ROWS]]
-    first, second = (max(len(row[column]) for row in shown) for column in (0, 1))
-    lines = [f"  {row.name:<{first}}  {row.expected:<{second}}  {row.found}" for row in shown]
-    return "\n".join(lines + ([f"  and {len(rows) - MAX_ROWS} more"] if len(rows) > MAX_ROWS else []))

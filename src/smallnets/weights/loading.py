@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, WeightsError, check_choice, first_line, message
-from .fitting import Fit, How, entries, fit, head_path, name_of, refusal
+from .fitting import Fit, How, entries, fit, head_path, name_of
 from .places import COUNTER
+from .refusals import refusal
 from .remarks import warn_of_no_numbers, warn_of_other_stride
 from .sources import Checkpoint, WeightsLike, read
 from .torchvision_enums import as_member, entries_of
@@ -99,7 +100,8 @@ def checked(model: nn.Module, checkpoint: Checkpoint, how: How) -> Fit:
             expected = f"weights that {name_of(model)} takes"
             raise WeightsError(message("load_weights", expected, reason, "Nothing was loaded."))
     if result.misfits:
-        raise refusal(model, checkpoint, result)
+        size, notes = len(entries(model)), "; ".join(result.notes)
+        raise refusal(name_of(model), size, checkpoint.name, len(result.values), result.misfits, notes)
     return result
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..errors import WeightsError, message, nearest
 from .layouts import Names, Shapes, fits, rename
+from .refusals import printable
+from .sources import Checkpoint
 
 # Left inside of names by DataParallel, torch.compile and activation checkpointing.
 WRAPPER_PARTS = ("module", "_orig_mod", "_checkpoint_wrapped_module")
@@ -54,29 +56,29 @@ class Place:
         return [*parts, *([dropped] if dropped else []), *self.notes]
 
 
-def find(
-    name: str, tensors: Mapping[str, Tensor], tables: Mapping[str, str], wanted: Wanted, prefix: str | None
-) -> tuple[Names, list[str]]:
+def find(checkpoint: Checkpoint, wanted: Wanted, prefix: str | None) -> tuple[Names, list[str]]:
     """Our name for each entry of the net in a file, and a line part for everything that had to be recognised.
 
     Args:
-        name: What the file is called in errors.
-        tensors: All that it holds, by the keys on the way and the name, with dots between.
-        tables: For every entry the keys of the dicts on its way, each with its dot.
+        checkpoint: What is in the file.
         wanted: What the net takes.
         prefix: Which net to take, where there are several.
 
     Raises:
         WeightsError: When several nets fit, or none stands under ``prefix``.
     """
+    tensors, tables = checkpoint.tensors, checkpoint.tables
     names = [entry for entry in tensors if entry in wanted.shapes or entry.rpartition(".")[2] not in NOT_WEIGHTS]
     if prefix is None and all(entry in wanted.shapes for entry in names):
         return dict(zip(names, names, strict=True)), []
-    places = [place_at(start, names, tensors, wanted) for start in starts(name, names, wanted, prefix)]
+    places = [place_at(start, names, tensors, wanted) for start in starts(names, wanted, prefix)]
     needed = len(wanted.needed)
     whole = distinct([place for place in places if place.fitting == needed > 0], tensors, wanted)
+    if prefix and len(whole) > 1:  # "model" is that one, and not "model.ema"
+        ends = [place for place in whole if f".{place.prefix}".endswith(f".{prefix.removesuffix('.')}.")]
+        whole = ends if len(ends) == 1 else whole
     if len(whole) > 1:
-        raise several(name, [place.prefix for place in whole])
+        raise several(checkpoint.name, [place.prefix for place in whole])
     best = whole[0] if whole else max(places, key=lambda place: (place.fitting, place.known, -len(place.prefix)))
     table = max({tables[entry] for entry in names if best.prefix.startswith(tables[entry])}, key=len, default="")
     own = {ours.partition(".")[0] for ours in wanted.shapes}
@@ -89,7 +91,7 @@ def find(
     return inside, best.told(table)
 
 
-def starts(name: str, names: Iterable[str], wanted: Wanted, prefix: str | None) -> list[str]:
+def starts(names: Iterable[str], wanted: Wanted, prefix: str | None) -> list[str]:
     """The prefixes, each with its dot, under which there are enough entries for the net, the longest first."""
     counts = Counter(start for entry in names for start in ("", *accumulate(f"{part}." for part in parents(entry))))
     if prefix is not None:
@@ -97,8 +99,8 @@ def starts(name: str, names: Iterable[str], wanted: Wanted, prefix: str | None) 
         under = {start: count for start, count in counts.items() if runs_in(asked, start.split(".")[:-1])}
         if not under:
             there = list(dict.fromkeys(entry.partition(".")[0] for entry in names))
-            advice = nearest(prefix, there) or f"They begin with {', '.join(there[:8])}."
-            raise WeightsError(message("load_weights", f"entries of {name} under prefix", repr(prefix), advice))
+            advice = nearest(prefix, there) or f"They begin with {', '.join(printable(name) for name in there[:6])}."
+            raise WeightsError(message("load_weights", "a prefix of names in the file", repr(prefix[:80]), advice))
         counts = Counter(under)
     enough = [start for start, count in counts.items() if count >= max(1, len(wanted.needed) // 2)]
     return sorted(enough or counts or [""], key=lambda start: -start.count("."))
@@ -157,11 +159,11 @@ def head_beside(start: str, found: Names, names: Iterable[str], wanted: Wanted) 
         return {}
     parent = start[:-1].rpartition(".")[0]
     parent += "." if parent else ""
-    near = [entry for entry in names if entry.startswith(parent) and not entry.startswith(start)]
-    for outer in dict.fromkeys([parent, *(f"{parent}{entry.removeprefix(parent).split('.')[0]}." for entry in near)]):
+    near = {entry for entry in names if entry.startswith(parent) and not entry.startswith(start)}
+    tops = Counter(f"{parent}{entry.removeprefix(parent).partition('.')[0]}." for entry in near)
+    for outer in (parent, *tops):
         heads = {f"{outer}{name}": name for name in wanted.head if f"{outer}{name}" in near}
-        alone = outer == parent or sum(entry.startswith(outer) for entry in near) == len(heads)
-        if heads and alone:
+        if heads and (outer == parent or tops[outer] == len(heads)):
             return heads
     return {}
 
@@ -187,7 +189,7 @@ def several(name: str, prefixes: list[str]) -> WeightsError:
     shared = ""
     for start in accumulate(f"{part}." for part in names[0].split(".")):
         shared = start if all(f"{other}.".startswith(start) and f"{other}." != start for other in names) else shared
-    short = [repr(other.removeprefix(shared)) for other in names]
-    got = f"{len(short)} in {name}, under {' and '.join(short[:6])}"
+    short = [repr(other.removeprefix(shared))[:60] for other in names]
+    got = f"{len(short)} in {name[:60]}, under {' and '.join(short[:3])}"
     advice = f"Choose: load_weights(..., prefix={next(x for x in short if x != repr(''))})."
     return WeightsError(message("load_weights", "one net that fits", got, advice))

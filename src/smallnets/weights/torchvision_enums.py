@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from enum import Enum
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,24 @@ def as_member(source: object, zoo_name: str) -> Enum | None:
 def enums() -> dict[str, type[Enum]]:
     from torchvision import models
 
-    return {name: models.get_model_weights(name) for name in models.list_models(module=models)}
+    return {name: models.get_model_weights(name) for name in models.list_models()}
 
 
 def entries_of(member: Enum) -> dict[str, Tensor]:
     """What the file of a member holds, without values and before it is downloaded; nothing where that is not known."""
     from torchvision import models
 
-    name = next((name for name, enum in enums().items() if isinstance(member, enum)), None)
-    if name is None:
+    name = next((name for name, enum in enums().items() if isinstance(member, enum)), "")
+    try:
+        alone = (
+            {"weights_backbone": None}
+            if "weights_backbone" in signature(models.get_model_builder(name)).parameters
+            else {}
+        )
+        with torch.device("meta"):
+            return models.get_model(name, **alone).state_dict()
+    except Exception:  # a net of torchvision's that cannot be built like this is found out by its file
         return {}
-    with torch.device("meta"):
-        return models.get_model(name).state_dict()
 
 
 def download(member: Enum) -> Mapping[str, Any]:

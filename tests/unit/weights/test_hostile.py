@@ -125,6 +125,29 @@ def test_only_what_the_net_takes_is_read_into_memory(tmp_path: Path) -> None:
         assert int(shown) < 100_000, name  # kB, of 400,000
 
 
+@needs_posix
+@pytest.mark.parametrize(
+    "start", [b"", b"\x80\x02X\xff\xff\xff\xff", b"PK\3\4", b"\xff\xff\xff\xff\0\0\0\0", b"\x80\x02("]
+)
+@pytest.mark.parametrize("ending", ["pt", "safetensors", "ckpt"])
+def test_a_huge_file_of_nothing_is_not_read_whole(tmp_path: Path, ending: str, start: bytes) -> None:
+    path = tmp_path / f"net.{ending}"
+    path.write_bytes(start)
+    os.truncate(path, 1 << 40)  # a terabyte that takes no room on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(sn.WeightsError, match=rf"^net\.{ending}: expected a whole ") as caught:
+        sn.load_weights(sn.lenet5(), path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # kB
+    assert len(str(caught.value)) < 300
+
+
+def test_names_from_a_file_are_shown_as_a_terminal_may_see_them() -> None:
+    with pytest.raises(sn.WeightsError, match=r"\\x1b\[2J") as caught:
+        sn.load_weights(sn.lenet5(), {"\x1b[2J\x1b]0;gone\x07" + "x" * 1000: torch.zeros(1)})
+    assert "\x1b" not in str(caught.value)
+    assert all(len(line) < 300 for line in str(caught.value).splitlines())
+
+
 def test_a_tensor_that_claims_to_be_large_is_never_made(tmp_path: Path) -> None:
     state = dict(sn.lenet5().state_dict())
     state["classifier.4.bias"] = torch.zeros(1).expand(10**12)

@@ -151,12 +151,25 @@ def test_the_short_name_of_the_refusal_is_what_prefix_takes() -> None:
 
 def test_a_choice_that_is_not_there_names_what_is() -> None:
     content = under("student.", trained().state_dict()) | under("teacher.", trained().state_dict())
-    with pytest.raises(sn.WeightsError, match=r"under prefix; got 'techer'\. Did you mean 'teacher'\?"):
+    with pytest.raises(
+        sn.WeightsError, match=r"a prefix of names in the file; got 'techer'\. Did you mean 'teacher'\?"
+    ):
         sn.load_weights(sn.resnet20(), content, prefix="techer")
     with pytest.raises(sn.WeightsError, match=r"They begin with student, teacher\."):
         sn.load_weights(sn.resnet20(), content, prefix="x")
     with pytest.raises(sn.OptionError, match="expected prefix to be text; got 3"):
         sn.load_weights(sn.resnet20(), content, prefix=3)  # type: ignore[arg-type]
+
+
+def test_a_choice_that_others_contain_is_that_one() -> None:
+    nets = trained(), trained()
+    content = under("model.", nets[0].state_dict()) | under("model.ema.", nets[1].state_dict())
+    net = sn.resnet20()
+    for prefix, source in zip(("model", "model.ema"), nets, strict=True):
+        sn.load_weights(net, content, prefix=prefix)
+        assert same(net, source)
+    sn.load_weights(net, content, prefix="ema")
+    assert same(net, nets[1])
 
 
 def test_the_refusal_does_not_hang_on_the_order_of_hashes() -> None:
