@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from ..inputs import computes, is_scripting, takes_maps, takes_pictures
 from ..shapes.input_rule import InputRule, MapRule
-from ..weights import copied_on_meta
 from .base import Net, Stage
 from .blocks import Draw, Norm, add, conv2d, he_normal, norm_layer, torchs_own
 
@@ -208,7 +207,6 @@ class ResNet(Net):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else None
         jump = 4 if stem == "imagenet" else 1  # input pixels from one pixel of the map to the next
         dilation = 1
-        make_block = copied_on_meta(block)
         info: list[Stage] = []
         for plan, dilated in zip(stages, (False, *dilate, *[False] * len(stages)), strict=False):
             blocks: list[nn.Module] = []
@@ -216,7 +214,7 @@ class ResNet(Net):
                 before = dilation
                 if dilated:
                     dilation, step = dilation * step, 1
-                blocks.append(make_block(channels, plan.width, step, (before, dilation), style))
+                blocks.append(block(channels, plan.width, step, (before, dilation), style))
                 channels = plan.width * block.expansion
                 jump *= step
             self.add_module(plan.name, nn.Sequential(*blocks))
