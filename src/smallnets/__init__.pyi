@@ -11,12 +11,13 @@ from .errors import WeightsError as WeightsError
 from .models.alexnet import AlexNet as AlexNet
 from .models.alexnet import alexnet as alexnet
 from .models.base import Net as Net
+from .models.build import build as build
+from .models.build import list_models as list_models
 from .models.convnet import ConvNet3 as ConvNet3
 from .models.convnet import convnet3 as convnet3
 from .models.lenet import LeNet as LeNet
+from .models.lenet import LeNet1998 as LeNet1998
 from .models.lenet import lenet5 as lenet5
-from .models.registry import build as build
-from .models.registry import list_models as list_models
 from .models.resnet import ResNet as ResNet
 from .models.resnet_cifar import resnet20 as resnet20
 from .models.resnet_cifar import resnet32 as resnet32

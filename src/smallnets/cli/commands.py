@@ -28,13 +28,15 @@ def options(
 @app.command("list")
 def list_command(pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*") -> None:
     """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
-    from ..models.registry import ENTRIES, list_models
+    from ..models.build import entry, list_models
+    from ..models.names import advice as advice_on
 
     names = list_models(pattern)
     if not names:
-        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), "Try '*'."))
+        advice = advice_on(pattern, list_models()) or "Try '*'."
+        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), advice))
     rows = [("net", "paper", "input", "parameters", "MACs", "smallest")]
-    for found in sorted((ENTRIES[name] for name in names), key=lambda found: (found.year, found.parameters)):
+    for found in sorted(map(entry, names), key=lambda found: (found.year, found.parameters)):
         size = "x".join(map(str, found.input_size))
         fixed = "fixed" if found.smallest == found.input_size[1] else str(found.smallest)
         rows.append((found.name, found.paper, size, f"{found.parameters:,}", f"{found.macs:,}", fixed))
@@ -58,7 +60,7 @@ def show(
     """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
     import torch
 
-    from ..models.registry import build
+    from ..models.build import build
     from ..summary import summarize
 
     with torch.device("meta"):

@@ -11,7 +11,7 @@ from ..data.imageset import ImageSet, ImageStream
 from ..data.sources import NAMES, has_split, load
 from ..errors import DataError, OptionError, ShapeError, message
 from ..models.base import Net
-from ..models.registry import build, entry
+from ..models.build import build, entry
 from ..training.evaluate import evaluate
 from ..training.fit import fit
 from ..training.group import Group, current_group

@@ -13,7 +13,7 @@ from ..data.imageset import ImageSet, ImageStream
 from ..errors import RunError, message
 from ..facts import DataFacts, leave_facts
 from ..models.base import Net
-from ..models.registry import build
+from ..models.build import build
 from ..training.checkpoint.files import BEST, LAST
 from ..training.checkpoint.run_folder import RunFolder, read
 from ..training.history import History
