@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def accuracy(settings: Settings) -> None:
     names = [name for name in chosen if settings.wanted(name)][: 2 if settings.quick else None]
     pictures(settings, "train")  # decoded once, before the processes want them
     folder, rows = settings.out / "runs", read_json(settings.out / "accuracy.json", {})
+    chosen_seconds = {name: float(chosen[name].get("seconds", 0)) for name in names}
     waiting = [name for name in names if "test accuracy" not in rows.get(name, {}) or "error" in rows.get(name, {})]
     running: dict[str, subprocess.Popen[bytes]] = {}
     folder.mkdir(exist_ok=True)
@@ -37,10 +39,19 @@ def accuracy(settings: Settings) -> None:
             del running[name]
             rows[name] = read_json(folder / f"{slug(name)}.json", {"error": "see its log"})
             write_json(settings.out / "accuracy.json", rows)
+            print(
+                name,
+                {key: value for key, value in rows[name].items() if not isinstance(value, dict | list)},
+                flush=True,
+            )
         if settings.left < 1:
             break
-        if waiting and len(running) < settings.jobs and settings.left > 10:
-            name = waiting.pop(0)
+        free = settings.jobs - len(running)
+        # Runs beside each other share the GPU: each takes longer.
+        longer = min(settings.jobs, 1.5)
+        fits = [name for name in waiting if settings.quick or longer * chosen_seconds[name] < settings.left]
+        if free and fits:
+            waiting.remove(name := fits[0])
             command = [sys.executable, __file__, name, *settings.arguments()]
             with (folder / f"{slug(name)}.log").open("w") as log:
                 running[name] = subprocess.Popen(command, stdout=log, stderr=log)
@@ -71,11 +82,14 @@ def one_run(name: str, asked: dict[str, Any], settings: Settings) -> dict[str, A
         train, test = train.split(0.1, seed=0)
     else:
         test = pictures(settings, "test", classes)
-    torch.manual_seed(0)
+    if "stats" in asked:
+        train, test = (replace(data, mean=asked["stats"][0], std=asked["stats"][1]) for data in (train, test))
+    seed = asked.get("seed", 0)
+    torch.manual_seed(seed)
     model = sn.build(asked["net"], **asked["build"])
     if settings.quick:
         model = sn.convnet3(num_classes=len(train.classes))
-    options: dict[str, Any] = {**asked["fit"], "device": settings.device, "progress": False}
+    options: dict[str, Any] = {**asked["fit"], "seed": seed, "device": settings.device, "progress": False}
     if settings.quick:
         options |= {"epochs": 1, "batch_size": 32}
     began = time.perf_counter()
