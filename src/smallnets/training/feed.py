@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from ..data.augment import Augmentation, augment, normalise
+from ..data.decoding import processors
 from ..data.imageset import ImageSet, check_labels
 from ..data.stateless import key, order
+from ..data.stream import Epoch, ImageStream
+from ..data.windows import Windows
 from .batches import Batch, ahead, as_floats, index_loader, pair
 from .samples import Samples
 from .seeded import epoch_of
@@ -98,10 +101,15 @@ class Feed:
         return self._kept
 
     def _from_workers(self, epoch: int, mine: list[Tensor], sizes: list[int]) -> Generator[Batch, None, None]:
-        loader = index_loader(self.samples.data, mine, self.workers, self.device, key(self.seed, epoch, 1))
+        data, augmentation = self.samples.data, self.augmentation
+        if isinstance(data, ImageStream) and isinstance(augmentation, Windows):
+            # The workers take the windows, from the pictures as they are stored.
+            data, augmentation = Epoch(data, augmentation, self.seed, epoch), None
+        workers = self.workers or (processors() if isinstance(data, Epoch) else 0)
+        loader = index_loader(data, mine, workers, self.device, key(self.seed, epoch, 1))
         for batch, index, size in zip(loader, mine, sizes, strict=True):
             images, labels = self._checked(*pair(batch, "fit"))
-            images = augment(images, self.augmentation, self.seed, epoch, index)
+            images = augment(images, augmentation, self.seed, epoch, index)
             images = as_floats(images, self.samples.stats, self.channels_last)
             yield Batch(images, labels, size, self._weight(size))
 
