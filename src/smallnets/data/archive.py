@@ -175,6 +175,8 @@ def existing(who: str, source: str | os.PathLike[str], expected: str) -> Path:
     """
     try:
         path = Path(source).expanduser()
+        if not str(source):
+            raise FileNotFoundError
         path.stat()
     except (OSError, ValueError, RuntimeError) as error:
         absent = isinstance(error, FileNotFoundError | NotADirectoryError)

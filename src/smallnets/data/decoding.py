@@ -51,7 +51,12 @@ class Decoder(Dataset[Pixels]):
     def picture(self, index: int, window: Callable[[int, int], Window] | None = None) -> Pixels | Broken:
         """Pixels, (C, H, W); of a window of the picture as stored, if one is given."""
         name = self.names[index]
-        return attempt(name, lambda: decode(self.archive.open(name), self.rules, window))
+
+        def pixels() -> Pixels:
+            with self.archive.open(name) as file:
+                return decode(file, self.rules, window)
+
+        return attempt(name, pixels)
 
     def header(self, name: str) -> "Seen | Broken":
         """What a picture's header tells."""
@@ -92,7 +97,7 @@ class Seen(NamedTuple):
 
 
 def seen(archive: Archive, name: str, rules: Rules) -> Seen:
-    with open_picture(archive.open(name), rules.max_pixels) as picture:
+    with archive.open(name) as file, open_picture(file, rules.max_pixels) as picture:
         found = header(picture, rules.exif)
         brightest = None
         if found.deep:

@@ -8,6 +8,7 @@ from typing import Literal, overload
 from ..errors import DataError, OptionError, check_choice, check_int, check_number, check_text, message, nearest
 from .archive import existing
 from .classes import keep_classes
+from .depth import WHITES
 from .folders import has_split as has_split
 from .image_files import Request, from_files
 from .imageset import ImageSet
@@ -110,32 +111,51 @@ def load(
     >>> len(test), test.classes
     (72, ('3', '8'))
     """
-    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(message("load", "a data set's name, a folder or a zip", f"a {type(source).__name__}"))
-    check_text("load", "split", split)
+    check_options(source=source, split=split, labels=labels, root=root, download=download, exif=exif)
     check_choice("load", "on_error", on_error, ("raise", "skip"))
     check_choice("load", "channels", channels, (None, 1, 3))
-    check_choice("load", "white", white, (None, 255, 1023, 4095, 16383, 65535))
-    check_number("load", "crop", crop, 0.05)
-    if crop > 1:
-        raise OptionError(message("load", "crop to be a share of at most 1", crop))
+    check_choice("load", "white", white, (None, *WHITES))
+    check_number("load", "crop", crop, 0.05, below=1.001)
     for option, limit in (("max_pixels", max_pixels), ("memory_limit", memory_limit)):
         if limit is not None:
             check_int("load", option, limit)
+    check_stats(stats)
     shape = pair(size)
     if isinstance(source, str) and source in NAMES:
         check_choice("load", f"split of {source!r}", split, ("train", "test"))
         if labels is not None:
             raise OptionError(message("load", f"no labels= for {source!r}, which has its own", repr(labels)))
         return from_arrays(source, arrays_of(source, shape, root, download), split, classes, shape, stats)
-    expected = "an existing folder or zip"
-    if isinstance(source, str) and os.sep not in source and not source.startswith("~") and not Path(source).exists():
-        hint = nearest(source, NAMES) or f"The named sets are: {', '.join(NAMES)}; a path must exist."
-        raise DataError(message("load", "a data set's name, a folder or a zip", repr(shown(source)), hint))
-    path = existing("load", source, expected)
-    rules = Rules(3, shape, crop, exif, white, max_pixels)
+    if isinstance(source, str) and os.sep not in source and not source.startswith("~") and not os.path.exists(source):  # noqa: PTH110 for names too long, too
+        hint = nearest(source[:100], NAMES) or f"The named sets are: {', '.join(NAMES)}; a path must exist."
+        raise DataError(message("load", "a data set's name, a folder or a zip", repr(shown(source[:100])), hint))
+    path = existing("load", source, "an existing folder or zip")
+    rules = Rules(3, shape, min(crop, 1.0), exif, white, max_pixels)
     ask = Request(classes, read_labels(labels, path), rules, channels, on_error, memory_limit, stats)
     return from_files(path, split, ask)
+
+
+def check_options(**given: object) -> None:
+    """Refuse paths, texts and truths that are none, as a notebook or a settings file may hand them over."""
+    for option in ("download", "exif"):
+        check_choice("load", option, given[option], (False, True))
+    check_text("load", "split", given["split"])
+    if not isinstance(given["source"], str | os.PathLike):
+        got = f"a {type(given['source']).__name__}"
+        raise OptionError(message("load", "source to be a data set's name, a folder or a zip", got))
+    for option in ("labels", "root"):
+        if given[option] is not None and not isinstance(given[option], str | os.PathLike):
+            raise OptionError(message("load", f"{option} to be a path", f"a {type(given[option]).__name__}"))
+
+
+def check_stats(stats: object) -> None:
+    if stats is None:
+        return
+    parts = stats if isinstance(stats, tuple | list) and len(stats) == 2 else ((), (0,))
+    numbers = [part for part in parts if isinstance(part, tuple | list)]
+    fine = all(isinstance(number, int | float) for part in numbers for number in part)
+    if len(numbers) != 2 or not fine or len(numbers[0]) != len(numbers[1]) or not all(std > 0 for std in numbers[1]):
+        raise OptionError(message("load", "stats to be mean and std, a number a channel each", repr(stats)[:100]))
 
 
 def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import DataError, message
 from .decoding import Decoder, decode_all, with_rules
 
 SAMPLE = 4096  # pictures whose mean and std stand for a whole stream
@@ -44,7 +45,12 @@ def sample(decoder: Decoder) -> Tensor:
     """Evenly spaced pictures of a stream at one size, for their mean and std."""
     rows = range(0, len(decoder), max(1, len(decoder) // SAMPLE))
     few = Decoder(decoder.archive, [decoder.names[row] for row in rows], decoder.rules)
-    return decode_all(with_rules(few, size=decoder.rules.size or (64, 64)), "measuring", "quiet")[0]
+    size = decoder.rules.size or (64, 64)
+    try:
+        return decode_all(with_rules(few, size=size), "measuring", "quiet")[0]
+    except MemoryError as error:
+        needed = f"memory for {len(few)} pictures of {decoder.rules.channels}x{size[0]}x{size[1]}"
+        raise DataError(message("load", needed, "too little", "Give a smaller size=, or stats=.")) from error
 
 
 def free_memory() -> int:
