@@ -1,18 +1,15 @@
 """The bytes that autograd keeps for the backward pass, counted without allocating them."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from ..errors import ShapeError, message
 from .abstract import NoData, NoDevice, undisturbed
-from .calls import storage_id
-from .inputs import check_batch_size, make_inputs
-from .replica import Replica
+from .inputs import Call, check_batch_size, make_inputs
+from .replica import Replica, storage_id
 
 
-def saved_bytes(replica: Replica, input_size: Any, batch_size: int) -> int:
+def saved_bytes(replica: Replica, call: Call, batch_size: int) -> int:
     """Unique storages that a forward in training mode saves, without parameters and buffers."""
     check_batch_size("training_memory", batch_size)
     module = replica.module
@@ -23,10 +20,10 @@ def saved_bytes(replica: Replica, input_size: Any, batch_size: int) -> int:
         kept.setdefault(storage_id(tensor), tensor)
         return tensor
 
-    args, kwargs = make_inputs(input_size, batch_size, replica.dtype)
+    args, kwargs = make_inputs(call, batch_size, replica.dtype)
     replica.train(True)
     try:
-        with undisturbed(), torch.enable_grad(), NoData(), NoDevice():
+        with undisturbed(), torch.enable_grad(), NoData(replica.constants), NoDevice():
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 out = module(*args, **kwargs)
             del out
