@@ -77,21 +77,29 @@ class Recorder:
             self._wrapped.append((module, module.__dict__.get("forward")))
             call = self.leaf if leaf else self.container
             module.__dict__["forward"] = functools.partial(call, path, module, module.forward)
+            for key, hook in module._forward_pre_hooks.items():
+                module._forward_pre_hooks[key] = functools.partial(self._quietly, hook)
 
     def _unwrap(self) -> None:
         for module, own in self._wrapped:
+            for key, hook in module._forward_pre_hooks.items():
+                module._forward_pre_hooks[key] = getattr(hook, "args", (hook,))[0]
             if own is None:
                 module.__dict__.pop("forward", None)
             else:
                 module.__dict__["forward"] = own
 
+    def _quietly(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Something that makes a weight, which is no cost of the picture's."""
+        opened, self._open = self._open, Open("", "", "module", (), ())
+        try:
+            return run(*args, **kwargs)
+        finally:
+            self._open = opened
+
     def container(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if isinstance(module, parametrize.ParametrizationList):  # makes a weight; that is no cost of the picture's
-            opened, self._open = self._open, Open(path, type_name(module), "module", (), ())
-            try:
-                return forward(*args, **kwargs)
-            finally:
-                self._open = opened
+        if isinstance(module, parametrize.ParametrizationList):
+            return self._quietly(forward, *args, **kwargs)
         if self._open is not None:
             return forward(*args, **kwargs)
         self.record.modules.setdefault(path, type_name(module))

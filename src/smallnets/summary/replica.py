@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ..errors import OptionError, ShapeError, message
 from .inputs import SMALL  # up to which constants keep their values: code reads indices and flags from them
@@ -44,27 +46,11 @@ HOOKS = frozenset(
 )
 # Objects that are what they are: sharing them shares nothing that a run could change.
 ATOMS = (
-    *(
-        types.ModuleType,
-        types.BuiltinFunctionType,
-        types.CodeType,
-        enum.Enum,
-        range,
-        slice,
-        re.Pattern,
-        weakref.ref,
-        ContextVar,
-    ),
-    *(
-        property,
-        PurePath,
-        torch.Generator,
-        torch.jit.ScriptFunction,
-        torch._ops.OpOverload,
-        torch._ops.OpOverloadPacket,
-    ),
+    *(types.ModuleType, types.BuiltinFunctionType, types.CodeType, enum.Enum, range, slice, property),
+    *(re.Pattern, weakref.ref, ContextVar, PurePath, torch.Generator, torch.jit.ScriptFunction),
 )
 LOCK, RLOCK = type(threading.Lock()), type(threading.RLock())
+WEIGHT_HOOKS = (WeightNorm, SpectralNorm)
 PLAIN = frozenset((dict, list, set, OrderedDict))
 
 
@@ -212,6 +198,10 @@ class Replica:
         state = dict(module.__dict__)
         for name in HOOKS:
             state[name] = OrderedDict()
+        # PyTorch's own that make a weight out of others, which a parametrisation does without hooks.
+        for key, hook in module._forward_pre_hooks.items():
+            if isinstance(hook, WEIGHT_HOOKS):
+                state["_forward_pre_hooks"][key] = self._copy(hook)
         state["_compiled_call_impl"] = None
         for name, value in state.items():
             if type(value) in SHARED or name in HOOKS:

@@ -81,7 +81,7 @@ def summarize(
         totals=total(replica, record),
         modules=record.modules,
         failure=failure,
-        notes=(*misalignments(record), *gaps(record)),
+        notes=(*misalignments(record), *gaps(record), *recurrent(record)),
         input_shape=next((shape for shape in record.inputs if len(shape) > 2), record.inputs[0]),
         _memory=partial(saved_bytes, replica, call),
         fields=tuple(record.fields),
@@ -148,3 +148,12 @@ def gaps(record: Record) -> list[str]:
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             notes.append(words.format(f"{op} in {paths[0]}{more}"))
     return notes
+
+
+def recurrent(record: Record) -> list[str]:
+    """A sentence on what training an LSTM keeps, which its kernel alone knows."""
+    paths = [row.path for row in record.rows if row.type == "LSTM"]
+    words = (
+        "training_memory counts {} step by step; the fused kernels of oneDNN and cuDNN keep a workspace of their own."
+    )
+    return [words.format(" and ".join(dict.fromkeys(path or "the LSTM" for path in paths)))] if paths else []
