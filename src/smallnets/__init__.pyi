@@ -47,7 +47,7 @@ from .summary.receptive import receptive_field as receptive_field
 from .summary.search import min_input_size as min_input_size
 from .summary.shortcuts import check_shortcuts as check_shortcuts
 from .summary.summarize import summarize as summarize
-from .summary.table import Summary as Summary
+from .summary.summary import Summary as Summary
 from .surgery import FullyConvolutional as FullyConvolutional
 from .surgery import freeze as freeze
 from .surgery import fuse as fuse

@@ -13,8 +13,10 @@ from torch.nn import functional as F
 
 from ..errors import OptionError, check_choice
 from .stateless import Uniforms, uniforms
+from .windows import ResizedCropFlip as ResizedCropFlip
+from .windows import ScaleJitterFlip as ScaleJitterFlip
 
-NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip")
+NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip", "scale-jitter-flip")
 
 
 class Augmentation(Protocol):
@@ -46,34 +48,6 @@ class Crop:
         return mirror(cropped, random[2]) if self.flip else cropped
 
 
-@dataclass(frozen=True)
-class ResizedCropFlip:
-    """A random part of the picture, scaled to its size bilinearly, and mirrored half of the time.
-
-    The area and proportions are drawn as torchvision's ``RandomResizedCrop`` draws them.
-    """
-
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    draws: ClassVar[int] = 5
-
-    def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
-        height, width = images.shape[2:]
-        area = self.scale[0] + random[0] * (self.scale[1] - self.scale[0])
-        low, high = np.log(self.ratio)
-        aspect = np.exp(low + random[1] * (high - low))
-        # Shares of the sides; where one would pass the edge it takes the whole side.
-        across = np.minimum(np.sqrt(area * aspect * height / width), 1.0)
-        down = np.minimum(np.sqrt(area / aspect * width / height), 1.0)
-        centre_x, centre_y = (1 - across) * (2 * random[2] - 1), (1 - down) * (2 * random[3] - 1)
-        theta = np.zeros((len(images), 2, 3), dtype=np.float32)
-        theta[:, 0, 0], theta[:, 0, 2] = np.where(random[4] < 0.5, -across, across), centre_x
-        theta[:, 1, 1], theta[:, 1, 2] = down, centre_y
-        grid = F.affine_grid(beside(images, theta), list(images.shape), align_corners=False)
-        parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-        return parts.round_().to(torch.uint8) if images.dtype == torch.uint8 else parts.to(images.dtype)
-
-
 def beside(images: Tensor, values: np.ndarray) -> Tensor:
     """Values on the pictures' device; the host does not wait for a GPU to take them."""
     return torch.from_numpy(values).to(images.device, non_blocking=True)
@@ -85,13 +59,13 @@ def mirror(images: Tensor, random: np.ndarray) -> Tensor:
     return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
-def choose(name: str, source: str, height: int) -> Augmentation | None:
+def choose(name: str, source: str, height: int, who: str = "fit") -> Augmentation | None:
     """The augmentation of a name; ``"auto"`` goes by the source and the height in pixels.
 
     Raises:
         ValueError: When there is no such augmentation.
     """
-    check_choice("fit", "augment", name, NAMES)
+    check_choice(who, "augment", name, NAMES)
     if name == "auto":
         if source in ("digits", "mnist", "fashion-mnist"):
             name = "crop"
@@ -101,7 +75,7 @@ def choose(name: str, source: str, height: int) -> Augmentation | None:
         return Crop(padding=max(1, height // 16))
     if name == "crop-flip":
         return Crop(padding=max(1, height // 8), flip=True)
-    return ResizedCropFlip() if name == "resized-crop-flip" else None
+    return {"resized-crop-flip": ResizedCropFlip(), "scale-jitter-flip": ScaleJitterFlip()}.get(name)
 
 
 def augment(images: Tensor, augmentation: Augmentation | None, seed: int, epoch: int, index: Tensor) -> Tensor:

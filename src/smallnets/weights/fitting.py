@@ -30,6 +30,7 @@ class Fit:
     Attributes:
         found: All that the file has of the net, what does not fit too.
         reset: Entries that start afresh.
+        versions: What PyTorch notes of each layer in a state dict, by our paths.
         tied: Entries that are not in the file and whose tensor is that of one that is.
     """
 
@@ -39,9 +40,11 @@ class Fit:
     notes: list[str] = field(default_factory=list)
     reset: list[str] = field(default_factory=list)
     tied: list[str] = field(default_factory=list)
+    versions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def excused(self) -> list[str]:
+        """What need not be in the file."""
         return [*self.reset, *self.tied]
 
 
@@ -56,6 +59,8 @@ def fit(model: nn.Module, checkpoint: Checkpoint, how: How) -> Fit:
     names, notes = find(checkpoint, Wanted(shapes, last, free), how.prefix)
     found = {ours: checkpoint.tensors[theirs] for theirs, ours in names.items()}
     result = Fit(notes=notes, found={**found, **extras_of(model, checkpoint)})
+    start = next((theirs.removesuffix(ours) for theirs, ours in names.items() if theirs.endswith(ours)), "")
+    result.versions = {f"{path}.".removeprefix(start).rstrip("."): about for path, about in checkpoint.versions.items()}
     result.values |= {name: value for name, value in result.found.items() if name not in found}
     for name, own in expected.items():
         value = as_linear(found.pop(name), shapes[name]) if name in found else None

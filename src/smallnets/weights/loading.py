@@ -2,10 +2,12 @@
 
 import copy
 import logging
-from typing import Literal
+from collections import OrderedDict
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import OptionError, WeightsError, check_choice, first_line, message
 from .fitting import Fit, How, entries, fit, head_path, name_of
@@ -62,6 +64,9 @@ def load_weights(
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(message("load_weights", "a model to load into", f"a {type(model).__name__}"))
     model, how = unwrapped(model), How(head, first_conv, prefix)
+    if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        advice = "Run it once on an example first."
+        raise WeightsError(message("load_weights", "a model whose layers know their sizes", "lazy ones", advice))
     member = as_member(source, torchvision_name(model))
     if member is not None:
         shapes = entries_of(member)  # another net's are refused before they are downloaded
@@ -157,7 +162,7 @@ def rehearse(model: nn.Module, result: Fit) -> str:
     try:
         twin = copy.deepcopy(model)
         give_memory(twin)
-        missing, unexpected = twin.load_state_dict(values, strict=False)
+        missing, unexpected = twin.load_state_dict(as_state_dict(values, result), strict=False)
     except Exception as error:  # a layer's own loading may fail in any way
         return first_line(error)[:200]
     lacking = [name for name in missing if name not in result.excused and not name.endswith(COUNTER)]
@@ -165,12 +170,21 @@ def rehearse(model: nn.Module, result: Fit) -> str:
     return ", ".join(wrong[:4])
 
 
+def as_state_dict(values: dict[str, Any], result: Fit) -> dict[str, Any]:
+    """The values with what PyTorch notes of the layers that they are for, where the source had it."""
+    state = OrderedDict(values)
+    if result.versions:
+        vars(state)["_metadata"] = result.versions
+    return state
+
+
 @torch.no_grad()
 def write(model: nn.Module, result: Fit) -> None:
     """Copy the values into the model's own memory, as PyTorch does it; what has none on the meta device gets some."""
     give_memory(model)
     empty = {name for name, own in entries(model).items() if own.is_meta}  # all are under torch.device("meta")
-    model.load_state_dict({name: value for name, value in result.values.items() if name not in empty}, strict=False)
+    values = {name: value for name, value in result.values.items() if name not in empty}
+    model.load_state_dict(as_state_dict(values, result), strict=False)
     for path in {name.rpartition(".")[0] for name in result.reset}:
         layer = model.get_submodule(path)
         draw = getattr(model, "_draw", None)  # a net of the zoo knows how its last layer is drawn

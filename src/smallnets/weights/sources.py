@@ -34,6 +34,7 @@ class Checkpoint:
         tables: For every one of them the keys alone, each with its dot: ``state_dict.``.
         metadata: Of files that ``save`` wrote.
         extras: What layers keep beside tensors, by its name.
+        versions: What PyTorch notes of each layer in a state dict, by the layer's path.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Checkpoint:
     tables: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def stride_in(self) -> str | None:
@@ -100,22 +102,28 @@ def unwrap(name: str, content: object) -> Checkpoint:
     """All tensors that a training script saved, whatever they stand beside and under whatever keys."""
     if not isinstance(content, Mapping | list | tuple):
         raise WeightsError(message(name, "tensors by name", f"a {type(content).__name__}", "Save a state dict."))
-    found = list(walk(content, "", DEEPEST, set()))
+    versions: dict[str, Any] = {}
+    found = list(walk(content, "", DEEPEST, set(), versions))
     tensors = {name: value for name, _, value in found if isinstance(value, Tensor)}
     if not tensors:
         keys = ", ".join(str(key)[:40] for key in list(content)[:8]) or "nothing"
         raise WeightsError(message(name, "tensors by name, alone or in a dict", keys, "Save a state dict."))
     extras = {name: value for name, _, value in found if name not in tensors}
-    return Checkpoint(name, tensors, {name: table for name, table, _ in found}, extras=extras)
+    return Checkpoint(name, tensors, {name: table for name, table, _ in found}, {}, extras, versions)
 
 
-def walk(content: Any, table: str, depth: int, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
+def walk(
+    content: Any, table: str, depth: int, seen: set[int], versions: dict[str, Any]
+) -> Iterator[tuple[str, str, Any]]:
     """Name, keys on the way and value of all that is there; a dict that stands in several places comes once."""
     if depth == 0 or id(content) in seen:
         return
     seen.add(id(content))
+    noted = getattr(content, "_metadata", None)
+    if isinstance(noted, Mapping):
+        versions.update({f"{table}{path}": about for path, about in noted.items() if isinstance(about, Mapping)})
     for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
         if isinstance(value, Tensor) or str(key).endswith("_extra_state"):
             yield f"{table}{key}", table, value
         elif isinstance(value, Mapping | list | tuple):
-            yield from walk(value, f"{table}{key}.", depth - 1, seen)
+            yield from walk(value, f"{table}{key}.", depth - 1, seen, versions)

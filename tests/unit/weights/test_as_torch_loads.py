@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,37 @@ def test_tied_tensors_take_one_value() -> None:
     with pytest.raises(sn.WeightsError, match=r"first 2\.weight\. Nothing was loaded"):
         sn.load_weights(net, state | {"2.weight": torch.zeros(3, 3)})
     assert torch.equal(net[2].weight, state["0.weight"])
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "module."])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_layers_that_mind_the_version_of_a_state_dict_get_it(tmp_path: Path, key: str | None, in_file: bool) -> None:
+    from torchvision.models import mnasnet0_5
+
+    source, net = mnasnet0_5(num_classes=3), mnasnet0_5(num_classes=3)
+    content: Any = source.state_dict()
+    if key == "module.":
+        content = nn.DataParallel(source).state_dict()
+    elif key:
+        content = {key: content, "epoch": 3}
+    if in_file:
+        torch.save(content, tmp_path / "net.pt")
+    sn.load_weights(net, tmp_path / "net.pt" if in_file else content)
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in net.state_dict().items())
+
+
+def test_old_spectral_norm_is_loaded_through_its_hooks() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net, source = (nn.Sequential(nn.utils.spectral_norm(nn.Linear(3, 4))) for _ in range(2))
+    sn.load_weights(net, source.state_dict())
+    x = torch.randn(2, 3)
+    assert torch.equal(net.eval()(x), source.eval()(x))
+
+
+def test_lazy_layers_are_refused() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(sn.WeightsError, match=r"whose layers know their sizes; got lazy ones\. Run it once"):
+        sn.load_weights(net, nn.Sequential(nn.Linear(2, 3)).state_dict())
