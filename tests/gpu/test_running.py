@@ -9,6 +9,7 @@ from torch import nn
 
 import smallnets as sn
 from smallnets.data.imageset import ImageSet
+from smallnets.errors import RunError
 from smallnets.training.loop import run, start, step
 from smallnets.training.plan import captured
 from smallnets.training.plan.plan import Plan
@@ -143,3 +144,19 @@ def test_kept_activations_are_those_predicted(cuda: str) -> None:
     logits = model(x)
     assert (torch.cuda.memory_allocated() - before) == pytest.approx(predicted, rel=0.1)
     del logits
+
+
+def test_out_of_memory_is_one_sentence_with_a_batch_that_fits(cuda: str) -> None:
+    share = 1.5e9 / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(share)
+    try:
+        with pytest.raises(
+            RunError, match=r"a batch of 4096 to fit .* Take batch_size=\d+, with accumulate=\d+"
+        ) as caught:
+            sn.fit(sn.resnet20(), colours(4096), epochs=1, device=cuda, batch_size=4096, progress=False, compile=False)
+        fits = int(str(caught.value).split("batch_size=")[1].split(",")[0])
+        del caught
+        sn.fit(sn.resnet20(), colours(fits), epochs=1, device=cuda, batch_size=fits, progress=False, compile=False)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()

@@ -107,7 +107,7 @@ def fit(
         save_every: Optimiser steps between checkpoints within an epoch; each epoch's end always saves.
         seed: Of order, augmentation, dropout and mixing; of the weights only if you seed before building.
         deterministic: Exactly repeatable: fp32, contiguous, uncompiled, deterministic kernels.
-        device: A torch device, or ``"auto"``: CUDA where there is one.
+        device: A torch device, or ``"auto"``: the GPU (``cuda``, ``xpu``, ``mps``) where there is one.
         workers: Processes that read a Dataset or ImageStream; 0 reads in this one. ``"auto"`` is one a core for a
             stream, 0 for a Dataset.
         progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.

@@ -98,8 +98,8 @@ class Feed:
         data = self.samples.data
         source = data.images.device if isinstance(data, ImageSet) else torch.device("cpu")
         prepared = self._prepared(self.read(epoch, first) if opened is None else opened, epoch)
-        stays = source.type == self.device.type or isinstance(data, DataLoader)
-        return prepared if stays else ahead(prepared)
+        copied = self.device.type in ("cuda", "xpu") and source.type != self.device.type
+        return ahead(prepared) if copied and not isinstance(data, DataLoader) else prepared
 
     def read(self, epoch: int, first: int = 0) -> Generator[Read, None, None]:
         """The batches of an epoch as they are read, each when it is asked for."""
@@ -198,12 +198,20 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, BATCH_NORMS) for module in model.modules())
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; 0 elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "xpu":
+        return torch.xpu.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
+
+
 def resident(samples: Samples, device: torch.device) -> Samples:
     """The samples where their batches are gathered: on a GPU if they take less than half of what is free there."""
     data = samples.data
-    if device.type != "cuda" or not isinstance(data, ImageSet):
-        return samples
-    free, _ = torch.cuda.mem_get_info(device)
-    if data.images.nbytes >= free // 2:
+    if not isinstance(data, ImageSet) or data.images.nbytes >= free_memory(device) // 2:
         return samples
     return replace(samples, data=replace(data, images=data.images.to(device), labels=data.labels.to(device)))

@@ -25,7 +25,7 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
             wanted = inspect.signature(chosen).parameters
             chosen = chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
         return check_optimizer(chosen, model)
-    fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)
+    fused = device.type in ("cpu", "cuda", "xpu", "mps") and all(p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
     if chosen == "sgd":
         return torch.optim.SGD(parameters, momentum=options.momentum, **common)

@@ -17,9 +17,11 @@ from ..evaluate import measure
 from ..feed.samples import workers_errors_plain
 from ..history import History, score
 from ..options import FitOptions
+from ..plan.inference import at_once
 from ..preserve import deterministic_mode
 from ..records import Row
 from .display import Display
+from .memory import plain_memory_error
 from .signals import Stop, deferred_signals
 from .start import Start
 from .step import Updates
@@ -54,6 +56,7 @@ class Run:
             stack.enter_context(deterministic_mode(options.deterministic))
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
+            stack.enter_context(plain_memory_error(self.model, options, self.start.data.shape, self.device))
             if self.folder is not None and self.group.leads:
                 self.folder.write_json("config.json", self._checkpoint([]).record())
             while self.progress.epoch < options.epochs and not self.progress.stopped:
@@ -156,7 +159,7 @@ class Run:
         if self.start.val is None:
             return None, None
         self.model.eval()
-        size = max(256, self.options.batch_size)
+        size = at_once(self.options.batch_size, self.device, self.start.data.shape)
         metrics = measure(self.model, self.start.val, size, self.plan, group=self.group, loss=self.updates.val_loss)
         if not math.isfinite(metrics.loss):
             self._diverged(self.progress.step - 1, lr, "a validation loss")

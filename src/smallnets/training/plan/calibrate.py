@@ -219,7 +219,7 @@ def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, p
     if plan.graph:
         replay = capture_pass(lambda: a_pass(net, batch, labels, loss, plan))
         seconds = in_a_row(replay, plan.device)
-    elif plan.device.type == "cuda":
+    elif plan.device.type != "cpu":
         seconds = in_a_row(lambda: a_pass(net, batch, labels, loss, plan), plan.device)
     else:
         seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(2))

@@ -10,6 +10,8 @@ from ...errors import OptionError, SmallnetsError, first_line, message
 from ..options import FitOptions
 from ..records import PlanRecord
 
+GPUS = ("cuda", "xpu", "mps")  # what "auto" takes; no sum is left to them that needs float64, which Apple's lack
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -87,21 +89,22 @@ def check_logits(found: object, images: Tensor, who: str) -> Tensor:
 
 
 def choose_device(device: str | torch.device) -> torch.device:
-    """The device asked for; CUDA where there is one for ``"auto"``, else the CPU.
+    """The device asked for; for ``"auto"`` the GPU that there is (``cuda``, ``xpu``, ``mps``), else the CPU.
 
     Raises:
         ValueError: When it is no device, or not there.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.accelerator.current_accelerator(check_available=True)
+        device = found.type if found is not None and found.type in GPUS else "cpu"
     try:
         place = torch.device(device)
         if str(place) == "cuda":  # under torchrun a GPU each
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
-        torch.zeros(1, dtype=torch.float64, device=place).item()  # sums are in it; Apple has none
+        torch.zeros(1, device=place).item()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         advice = "Take 'auto' or 'cpu'."
-        wanted = "a device of this machine that has float64"
+        wanted = "a device of this machine"
         raise OptionError(message("device", wanted, repr(str(device)), advice)) from error
     return place
 
