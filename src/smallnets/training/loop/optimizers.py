@@ -32,6 +32,19 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
     return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(parameters, **common)
 
 
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Momentum from zero, which is what the first update would make it.
+
+    Torch's fused SGD takes unwritten memory for it and leaves that as it is where fp16's first update overflows.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if group["momentum"] and group["fused"] and not group["dampening"] and parameter.requires_grad:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 def check_optimizer(chosen: object, model: nn.Module) -> torch.optim.Optimizer:
     """A user's optimiser, if it can train this net a step at a time."""
     if not isinstance(chosen, torch.optim.Optimizer):

@@ -23,7 +23,7 @@ from ..schedules import Schedule
 from .average import Average
 from .finite import Tally, all_finite
 from .losses import Mixer, make_loss
-from .optimizers import make_optimizer
+from .optimizers import begin_momentum, make_optimizer
 
 
 class Updates:
@@ -61,6 +61,8 @@ class Updates:
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
         self.scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
+        if self.scaler.is_enabled():
+            begin_momentum(self.optimizer)
         self.captured: Captured | None = None
         self.capturable = plan.graph and can_be_captured(model, options, plan.device, group.world)
         self.warm = False
