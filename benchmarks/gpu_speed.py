@@ -24,10 +24,11 @@ TABLE = {
     "fit": NETS,
     "resident": NETS,
     "textbook": NETS,
-    "textbook-workers": NETS,
-    "lightning-bf16": NETS,
-    "fit-eager": ("resnet18", "resnet20", "resnet50"),
-    "fit-fp32": ("resnet18", "resnet50"),
+    "fit-tuned-kernels": ("resnet18", "resnet20", "resnet50"),
+    "lightning-bf16": ("resnet18", "resnet50", "convnet3"),
+    "textbook-workers": ("resnet18", "resnet50", "convnet3"),
+    "fit-eager": ("resnet18", "resnet20"),
+    "fit-fp32": ("resnet18",),
     "fit-compile": ("resnet18", "resnet20"),
 }
 FEWER = {"convnet3": 25600, "resnet20": 25600}  # pictures an epoch, so that one takes about a second
@@ -37,6 +38,7 @@ MODES: dict[str, dict[str, Any]] = {
     "fit-eager": {"compile": False},
     "fit-fp32": {"precision": "fp32"},
     "fit-compile": {"compile": True},
+    "fit-tuned-kernels": {},  # with torch.backends.cudnn.benchmark, which fit leaves as it finds it
 }
 
 
@@ -84,13 +86,15 @@ def speed(settings: Settings) -> None:
     rows = Rows(settings, "speed")
     cores = min(16, os.cpu_count() or 1)
     ways: dict[str, Callable[[str, Settings], dict[str, Any]]] = {
-        **{way: with_mode(options) for way, options in MODES.items()},
+        **{way: with_mode(options, way == "fit-tuned-kernels") for way, options in MODES.items()},
         "resident": resident,
         "textbook": lambda net, asked: with_loader(net, asked, workers=2),
         "textbook-workers": lambda net, asked: with_loader(net, asked, workers=cores),
         "lightning-bf16": lightning_bf16,
     }
-    left_out = {"fit-eager", "fit-compile"} if settings.quick else set()  # compiling takes a minute on a CPU
+    left_out = (
+        {"fit-eager", "fit-compile", "fit-tuned-kernels"} if settings.quick else set()
+    )  # compiling takes a minute on a CPU
     if importlib.util.find_spec("lightning") is None:
         left_out.add("lightning-bf16")
     for way, nets in TABLE.items():
@@ -146,10 +150,13 @@ class Laps:
         return found | {"milliseconds a step": round(1e3 * each * peers.BATCH / self.count, 3)}
 
 
-def with_mode(options: dict[str, Any]) -> Callable[[str, Settings], dict[str, Any]]:
+def with_mode(options: dict[str, Any], tuned: bool = False) -> Callable[[str, Settings], dict[str, Any]]:
     def run(net: str, settings: Settings) -> dict[str, Any]:
+        import torch
+
         import smallnets as sn
 
+        torch.backends.cudnn.benchmark = tuned
         data, model = pictures(settings, "train"), peers.build(net)
         data = data[: FEWER.get(net, 12800)] if not settings.quick else data
         laps = Laps(settings, len(data))
