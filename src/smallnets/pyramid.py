@@ -29,7 +29,7 @@ class FeaturePyramid(nn.Module):
         self.body = cut(model, stages)
         self.channels = {name: tap.channels for name, tap in stages.items()}
         self.strides = {name: tap.stride for name, tap in stages.items()}
-        self._rule = model.rule()
+        self._rule = model.input_rule()
         self.training = self.body.training = model.training  # not train(), which would reach the layers that are frozen
 
     @property
@@ -45,12 +45,12 @@ class FeaturePyramid(nn.Module):
             raise OptionError(message("feature_pyramid", "stages of one width", self.channels, advice))
         return widths.pop()
 
-    def natural(self, x: Tensor) -> bool:
-        """Whether PyTorch will compute this picture rightly or refuse it; of others the rule is asked first."""
+    def is_natural(self, x: Tensor) -> bool:
+        """Whether what PyTorch computes of this picture is right, at a glance; of others the rule is asked."""
         side = None if self._rule is None else self._rule.side
         return x.dim() == 4 and not x.is_meta and (side is None or x.shape[2:] == (side, side))
 
-    def rule(self) -> InputRule | None:
+    def input_rule(self) -> InputRule | None:
         """What the net took when it was cut."""
         return self._rule
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..errors import SmallnetsError
 from .abstract import NoData, NoDevice, floats_to_meta, undisturbed
 from .calls import (
     SILENT,
@@ -61,6 +62,8 @@ class Recorder:
         except Exception as cause:
             if self.record.failure is None:
                 self.record.failure = Failure("", self.replica.type, module, (), cause)
+            elif isinstance(cause, SmallnetsError):  # a net of the zoo has explained what its layer said
+                self.record.failure.cause = cause
         finally:
             self._unwrap()
             self._alive.clear()
