@@ -26,7 +26,7 @@ from .unfolded import layers_that_gain, use_unfolded
 SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
 LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
 LONG_ENOUGH = 0.02  # seconds of a step from which more pictures tell no more of how long a whole batch takes
-ROUNDS = 8  # plain steps that all candidates take together: a few of each, most of them faster, some given up
+ROUNDS = 10  # plain steps that all of it takes: a first look, then some a candidate, most faster, some given up
 FEW = 32  # pictures that are run as a whole batch is: to compare weight gradients on, or of a slow net
 SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
