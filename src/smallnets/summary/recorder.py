@@ -77,13 +77,13 @@ class Recorder:
             self._wrapped.append((module, module.__dict__.get("forward")))
             call = self.leaf if leaf else self.container
             module.__dict__["forward"] = functools.partial(call, path, module, module.forward)
-            for key, hook in module._forward_pre_hooks.items():
-                module._forward_pre_hooks[key] = functools.partial(self._quietly, hook)
+            for key, hook in module.__dict__["_forward_pre_hooks"].items():
+                module.__dict__["_forward_pre_hooks"][key] = functools.partial(self._quietly, hook)
 
     def _unwrap(self) -> None:
         for module, own in self._wrapped:
-            for key, hook in module._forward_pre_hooks.items():
-                module._forward_pre_hooks[key] = getattr(hook, "args", (hook,))[0]
+            for key, hook in module.__dict__["_forward_pre_hooks"].items():
+                module.__dict__["_forward_pre_hooks"][key] = getattr(hook, "args", (hook,))[0]
             if own is None:
                 module.__dict__.pop("forward", None)
             else:

@@ -179,7 +179,8 @@ class Replica:
                 twin.__setstate__(state)
             else:
                 fields, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
-                twin.__dict__.update(fields or {})
+                if fields:
+                    twin.__dict__.update(fields)
                 for name, held in (slots or {}).items():
                     object.__setattr__(twin, name, held)
         for item in items or ():
@@ -199,7 +200,7 @@ class Replica:
         for name in HOOKS:
             state[name] = OrderedDict()
         # PyTorch's own that make a weight out of others, which a parametrisation does without hooks.
-        for key, hook in module._forward_pre_hooks.items():
+        for key, hook in module.__dict__["_forward_pre_hooks"].items():
             if isinstance(hook, WEIGHT_HOOKS):
                 state["_forward_pre_hooks"][key] = self._copy(hook)
         state["_compiled_call_impl"] = None
