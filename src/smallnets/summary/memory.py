@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from ..errors import ShapeError, message
 from .abstract import NoData, NoDevice, undisturbed
+from .copier import storage_id
 from .inputs import Call, check_batch_size, make_inputs
-from .replica import Replica, storage_id
+from .replica import Replica
 
 FLASH = 1  # what PyTorch calls the attention that keeps no table of scores
 
@@ -67,7 +68,7 @@ def attention(
     likes = [stand_in(tensor) for tensor in (query, key, value)]
     options = {"dropout_p": dropout_p, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
     with torch._C._DisableTorchDispatch():  # pyright: ignore  # the choice is made for tensors that are there
-        choose: Any = torch._fused_sdp_choice
+        choose: Any = torch._fused_sdp_choice  # pyright: ignore[reportPrivateUsage]
         choice = choose(*likes, attn_mask=mask, **options)
     if choice != FLASH:
         return F.scaled_dot_product_attention(
