@@ -114,7 +114,7 @@ def resnet34() -> None:
 
     >>> import torch
     >>> with torch.device("meta"):
-    ...     resnet34(residual=False).layer1[0].add  # the plain twin of figure 3 adds nothing
+    ...     resnet34(residual=False).layer2[0].downsample  # the plain twin of figure 3 has no shortcuts
     """
 
 
