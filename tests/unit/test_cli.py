@@ -13,8 +13,9 @@ import pytest
 import smallnets as sn
 from smallnets.cli import main
 from smallnets.data import decoding, image_files, statistics
-from smallnets.training import distributed, experiment, report
-from smallnets.training.distributed import Group
+from smallnets.experiments import experiment, report
+from smallnets.training import group
+from smallnets.training.group import Group
 
 Make = Callable[..., Path]
 
@@ -200,7 +201,7 @@ def test_predicting_holds_a_batch_at_a_time(run: Run, trained: Path, monkeypatch
 
 
 def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "current_group", lambda device: Group(1, 2))
+    monkeypatch.setattr(group, "current_group", lambda device: Group(1, 2))
     assert run("predict", "run", str(trained / "test"), "--csv", "out.csv") == (0, "", "")
     assert not Path("out.csv").exists()
 

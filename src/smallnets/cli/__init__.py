@@ -38,7 +38,7 @@ def tell(text: str) -> None:
         with contextlib.suppress(ValueError):  # only the main thread may say so, and only it gets signals
             # torchrun ends all when one has died: not in the middle of the sentence that says so.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        from ..training.distributed import first_to_tell
+        from ..training.group import first_to_tell
 
         if not first_to_tell():
             return

@@ -28,13 +28,15 @@ def options(
 @app.command("list")
 def list_command(pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*") -> None:
     """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
-    from ..models.registry import ENTRIES, list_models
+    from ..models.build import entry, list_models
+    from ..models.names import advice as advice_on
 
     names = list_models(pattern)
     if not names:
-        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), "Try '*'."))
+        advice = advice_on(pattern, list_models()) or "Try '*'."
+        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), advice))
     rows = [("net", "paper", "input", "parameters", "MACs", "smallest")]
-    for found in sorted((ENTRIES[name] for name in names), key=lambda found: (found.year, found.parameters)):
+    for found in sorted(map(entry, names), key=lambda found: (found.year, found.parameters)):
         size = "x".join(map(str, found.input_size))
         fixed = "fixed" if found.smallest == found.input_size[1] else str(found.smallest)
         rows.append((found.name, found.paper, size, f"{found.parameters:,}", f"{found.macs:,}", fixed))
@@ -58,7 +60,7 @@ def show(
     """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
     import torch
 
-    from ..models.registry import build
+    from ..models.build import build
     from ..summary import summarize
 
     with torch.device("meta"):
@@ -117,7 +119,7 @@ def fit(
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Exactly repeatable.")] = False,
     precision: Precision = "auto",
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that read pictures from disk.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
 ) -> None:
     """Train a net, keep the best epoch on validation data, and test it once at the end.
@@ -126,7 +128,7 @@ def fit(
     entry in the registry: what trains it well.
     """
     given = dict(locals())
-    from ..training.experiment import Experiment
+    from ..experiments.experiment import Experiment
 
     ours = {"net", "data", "set_", "val", "test", "classes", "size", "root", "download", "on_error", "last", "run_dir"}
     settings = {name: value for name, value in given.items() if name not in ours and value is not None}
@@ -168,18 +170,17 @@ def evaluate(
 ) -> None:
     """Measure the best net of a run on a labelled split."""
     from ..data import load
-    from ..training.distributed import current_group
+    from ..experiments.experiment import download_once
+    from ..experiments.report import open_run
     from ..training.evaluate import evaluate as measure
-    from ..training.experiment import download_once
-    from ..training.plan import choose_device
-    from ..training.report import open_run
+    from ..training.group import current_group
+    from ..training.plan.plan import choose_device
 
     net, facts = open_run(run_dir)
     group = current_group(choose_device(device))
-    channels, height, width = facts["shape"]
     # What the run knows of its data is taken from there: its training split need not be here.
-    known = {"size": (height, width), "channels": channels, "stats": (tuple(facts["mean"]), tuple(facts["std"]))}
-    loading = {"classes": facts["classes"], "root": root, "download": download, "on_error": on_error, **known}
+    known = {"size": facts.size, "channels": facts.channels, "stats": (facts.mean, facts.std)}
+    loading = {"classes": list(facts.classes), "root": root, "download": download, "on_error": on_error, **known}
     pictures = load(data, split, **download_once(data, loading, group))
     sides = None if scales is None else numbers("--scales", scales)
     found = measure(
@@ -209,20 +210,21 @@ def predict(
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
     from ..data.pictures import unlabelled
-    from ..training.distributed import current_group
-    from ..training.evaluate import predict as ask
-    from ..training.evaluate import predict_parts
-    from ..training.plan import choose_device
-    from ..training.predicting import sorted_by_id, write_rows
-    from ..training.report import GRID, in_memory, open_run
+    from ..experiments.report import GRID, in_memory, open_run
+    from ..training.group import current_group
+    from ..training.plan.plan import choose_device
+    from ..training.predict import predict as ask
+    from ..training.predict import predict_parts, sorted_by_id, write_rows
 
     net, facts = open_run(run_dir)
     if not current_group(choose_device(device)).leads:  # one process does it all
         return
-    names, shape = tuple(facts["classes"]), tuple(facts["shape"])
-    pictures = unlabelled(images, classes=names, shape=shape, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
+    names = facts.classes
+    assert facts.channels is not None and facts.size is not None  # a net of the zoo takes pictures
+    shape = facts.channels, *facts.size
+    pictures = unlabelled(images, classes=names, shape=shape, mean=facts.mean, std=facts.std)
     pictures = sorted_by_id(pictures)
-    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)
+    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)  # type: ignore[arg-type]  # pyright: ignore
     if csv is not None:
         typer.echo(f"{write_rows(parts, csv):,} predictions in {csv}")
     else:

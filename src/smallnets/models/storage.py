@@ -10,7 +10,7 @@ from torch import nn
 from ..errors import SmallnetsError, WeightsError, message
 from ..weights import Uninitialised, load_checkpoint, read_net, unwrapped, write_net
 from .base import Net
-from .registry import build
+from .build import build
 
 
 def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, **metadata: object) -> None:

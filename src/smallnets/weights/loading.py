@@ -87,7 +87,12 @@ def torchvision_name(model: nn.Module) -> str:
     config = getattr(model, "config", None)
     if not isinstance(config, dict):
         return ""
-    return f"{config['name']}_bn" if config.get("batch_norm") else str(config["name"])
+    name, groups, width = str(config["name"]), config.get("groups", 1), config.get("width_per_group", 64)
+    if groups != 1:
+        return f"{name.replace('resnet', 'resnext')}_{groups}x{width}d"
+    if width != 64:
+        return f"wide_{name}_{width // 64}"
+    return f"{name}_bn" if config.get("batch_norm") else name
 
 
 def refuse_unfilled(model: nn.Module, result: Fit) -> None:

@@ -1,0 +1,75 @@
+"""What ``fit`` looks at before it starts: net and data must go together, and no classic mistake be in sight."""
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ...errors import DataError, OptionError, message
+from ...warn import warn
+from ..feed.batches import Batch
+from ..feed.samples import Samples, check_classes, check_pictures, shape_of
+from ..group import Group
+from ..options import FitOptions
+from ..plan.plan import Plan, logits_of
+
+
+def check_run(
+    model: nn.Module, train: Samples, val: Samples | None, options: FitOptions, group: Group, one_set: bool = False
+) -> None:
+    """Refuse what cannot be trained; warn of one set used twice.
+
+    Raises:
+        ValueError: What does not go together, and how to mend it.
+    """
+    check_pictures(train.shape, model, "fit")
+    check_classes(train, model, "fit")
+    if val is not None:
+        check_pictures(shape_of(val), model, "fit")
+        check_classes(val, model, "fit")
+        if None not in (train.classes, val.classes) and train.classes != val.classes:
+            advice = "Load both with the same classes=."
+            raise DataError(message("fit", f"val to have train's classes {train.classes}", val.classes, advice))
+        if val.is_loader and group.world > 1:
+            advice = "Give the Dataset itself, or an ImageSet."
+            raise OptionError(message("fit", "validation data that can be dealt out", "a DataLoader", advice))
+        if one_set or val.data is train.data:
+            warn("fit: train and val are one set; val_accuracy says nothing of new pictures")
+    if train.labels is not None and len(train.labels.unique()) < 2:
+        raise DataError(message("fit", "labels of at least two classes", "one class only", "Check the labels."))
+    if isinstance(train.data, DataLoader):
+        default = FitOptions()
+        for name in ("batch_size", "augment"):
+            if getattr(options, name) != getattr(default, name):
+                got = f"{name}={getattr(options, name)!r}"
+                raise OptionError(message("fit", "a DataLoader to be taken as it comes", got, f"Leave {name} out."))
+        if group.world > 1 and not hasattr(train.data.sampler, "set_epoch"):
+            advice = "Give it a DistributedSampler, or give the Dataset itself."
+            raise OptionError(message("fit", "a distributed sampler under torchrun", "another", advice))
+
+
+def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
+    """Two samples through the net: does it give logits, and one a class?
+
+    Returns:
+        The number of logits.
+
+    Raises:
+        ValueError: When the outputs do not match the classes.
+    """
+    model.eval()
+    with torch.inference_mode():
+        logits = logits_of(model, first.images[:2], plan, "fit")
+    known = samples.classes
+    needed = 0 if known is None else len(known)
+    if samples.labels is not None and known is None:
+        needed = int(samples.labels.max()) + 1
+    if logits.shape[1] < needed or (known is not None and logits.shape[1] != needed):
+        advice = f"Give the net {needed} outputs."
+        raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
+    sums = logits.sum(dim=1)
+    if (logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        warn(
+            "fit: the net's outputs already look like probabilities; cross entropy applies a softmax itself, "
+            "so remove the one at the end of the net"
+        )
+    return logits.shape[1]
