@@ -60,7 +60,7 @@ def test_fit_feeds_the_same_batches(both: tuple[ImageSet, ImageStream]) -> None:
 
     for pictures in both:
         samples = understand(pictures, "fit")
-        way = samples.augmentation("resized-crop-flip")
+        way = samples.augmentation("resized-crop-flip", (3, 16, 16))
         feed = Feed(samples, plan_batches(18, 6), torch.device("cpu"), 7, way)
         loader = pictures.loader(6, augment="resized-crop-flip", shuffle=True, seed=7)
         for _, batch, (images, labels) in zip(range(3), feed.epoch(0), loader, strict=False):
@@ -196,5 +196,5 @@ def test_a_worker_that_dies_is_said_in_one_sentence() -> None:
         workers_errors_plain(),
     ):
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
-    with pytest.raises(RuntimeError, match="^another$"), workers_errors_plain():
+    with pytest.raises(RuntimeError, match=r"^another$"), workers_errors_plain():
         raise RuntimeError("another")
