@@ -93,8 +93,8 @@ def test_an_update_as_a_graph_is_the_update(
         histories.append(sn.fit(model, data, epochs=3, device=cuda, **COMMON, **options))
         found.append(torch.cat([tensor.flatten().double() for tensor in model.state_dict().values()]))
     assert histories[1].plan["graph"]
-    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=2e-3)
-    assert float((found[0] - found[1]).norm() / found[0].norm()) < 5e-3
+    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-2)
+    assert float((found[0] - found[1]).norm() / found[0].norm()) < 2e-2  # kernels add up in any order
 
 
 def test_a_captured_run_is_captured(cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
