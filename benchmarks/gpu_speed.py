@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import train as peers
-from gpu_common import Rows, Settings, kernel_seconds, kernel_time, pictures, seconds_each, synchronise
+from gpu_common import Rows, Settings, kernel_seconds, kernel_time, pictures, read_json, seconds_each, synchronise
 
 NETS = ("resnet18", "convnet3", "resnet20", "vgg16", "resnet50")
 # By worth; some ways are only tried on some nets, as each takes seconds of a GPU that is there for minutes.
@@ -105,7 +105,12 @@ def speed(settings: Settings) -> None:
 
 def finished(net: str, settings: Settings, row: dict[str, Any]) -> dict[str, Any]:
     """With the arithmetic it did a second, to be set beside the machine's matrix product."""
-    return {**row, "TFLOP/s": round(peers.gflop_a_picture(net) * row["images a second"] / 1e3, 2)}
+    reached = peers.gflop_a_picture(net) * row["images a second"] / 1e3
+    machine = read_json(settings.out / "machine.json", {}).get("machine", {})
+    kind = row.get("plan", {}).get("precision", "bf16")
+    product = machine.get("product tf32, TFLOP/s" if kind == "fp32" else f"product {kind}, TFLOP/s")
+    share = None if not product else round(reached / product, 3)
+    return {**row, "TFLOP/s": round(reached, 2), "of a matrix product's": share}
 
 
 def window(settings: Settings) -> float:
