@@ -129,5 +129,7 @@ def test_every_process_keeps_its_own_gpu_in_the_leader_s_plan() -> None:
             return Plan(torch.device("cuda", 0), "bf16", channels_last=True)
 
     feed = Feed(pictures(4), [(0, 4)], torch.device("cuda", 1), 0)
-    plan, _ = settle_plan(nn.Linear(1, 1), feed, nn.functional.cross_entropy, FitOptions(), None, Second(rank=1, world=2))
+    plan, _ = settle_plan(
+        nn.Linear(1, 1), feed, nn.functional.cross_entropy, FitOptions(), None, Second(rank=1, world=2)
+    )
     assert plan == Plan(torch.device("cuda", 1), "bf16", channels_last=True)
