@@ -56,7 +56,7 @@ def fit(
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Exactly repeatable.")] = False,
     precision: Precision = "auto",
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that read pictures from disk.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
 ) -> None:
     """Train a net, keep the best epoch on validation data, and test it once at the end.

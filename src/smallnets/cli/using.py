@@ -40,10 +40,9 @@ def evaluate(
 
     net, facts = open_run(run_dir)
     group = current_group(choose_device(device))
-    channels, height, width = facts["shape"]
     # What the run knows of its data is taken from there: its training split need not be here.
-    known = {"size": (height, width), "channels": channels, "stats": (tuple(facts["mean"]), tuple(facts["std"]))}
-    loading = {"classes": facts["classes"], "root": root, "download": download, "on_error": on_error, **known}
+    known = {"size": facts.size, "channels": facts.channels, "stats": (facts.mean, facts.std)}
+    loading = {"classes": list(facts.classes), "root": root, "download": download, "on_error": on_error, **known}
     pictures = load(data, split, **download_once(data, loading, group))
     sides = None if scales is None else numbers("--scales", scales)
     found = measure(
@@ -92,10 +91,12 @@ def predict(
     net, facts = open_run(run_dir)
     if not current_group(choose_device(device)).leads:  # one process does it all
         return
-    names, shape = tuple(facts["classes"]), tuple(facts["shape"])
-    pictures = unlabelled(images, classes=names, shape=shape, mean=tuple(facts["mean"]), std=tuple(facts["std"]))
+    names = facts.classes
+    assert facts.channels is not None and facts.size is not None  # a net of the zoo takes pictures
+    shape = facts.channels, *facts.size
+    pictures = unlabelled(images, classes=names, shape=shape, mean=facts.mean, std=facts.std)
     pictures = sorted_by_id(pictures)
-    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)
+    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)  # type: ignore[arg-type]  # pyright: ignore
     if csv is not None:
         typer.echo(f"{write_rows(parts, csv):,} predictions in {csv}")
     else:

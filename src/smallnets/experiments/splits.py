@@ -116,13 +116,10 @@ def check_test(source: str, test: str) -> None:
 
 
 def load_test(source: str, test: str, loading: Mapping[str, Any]) -> Pictures | None:
-    """The test split; None where there is none."""
-    try:
-        return load(source, test, **loading)
-    except DataError as error:
-        if "expected a folder" in str(error):
-            return None
-        raise
+    """The test split; None where a folder or a zip has none."""
+    if source not in NAMES and not has_split(Path(source).expanduser(), test):
+        return None
+    return load(source, test, **loading)
 
 
 def download_once(source: str, loading: Mapping[str, Any], group: Group) -> dict[str, Any]:

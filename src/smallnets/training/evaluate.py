@@ -1,8 +1,8 @@
 """``evaluate``: every sample once, equally weighted, summed in float64 in batch order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -12,28 +12,29 @@ from tqdm import tqdm
 
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
+from ..facts import facts_of
 from .feed.batches import Batch, in_order, plan_batches
-from .feed.samples import Samples, Stats, check_fit, understand, workers_errors_plain
+from .feed.samples import DataLike, Samples, Stats, check_classes, check_pictures, understand, workers_errors_plain
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
-from .plan.inference import prepare
+from .options import Loss, Precision
+from .plan.inference import fastest
 from .plan.plan import Plan, choose_device, logits_of
 from .plan.threads import steady_threads
 from .preserve import preserved
+from .records import PlanRecord
 from .tta import Views
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def evaluate(
     model: nn.Module,
-    data: Any,
+    data: DataLike,
     *,
     tta: Literal["flip", "ten-crop", "dense"] | None = None,
     scales: Sequence[int] | None = None,
     topk: Sequence[int] = (1, 5),
     batch_size: int = 256,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Precision = "auto",
     device: str | torch.device = "auto",
     progress: bool = False,
 ) -> Metrics:
@@ -63,38 +64,39 @@ def evaluate(
     """
     check_ints("evaluate", "topk", "rank", topk)
     check_ints("evaluate", "scales", "side", scales or ())
-    check_options("evaluate", batch_size, precision)
+    check_settings("evaluate", batch_size, precision)
     place = choose_device(device)
     views = Views(model, tta, scales) if tta is not None or scales else None
     with preserved(model):
-        samples = understand(data, "evaluate", like=known_stats(model), size=natural_size(model))
-        check_fit(samples, model, "evaluate")
+        samples = understand(data, "evaluate", like=known_stats(model), model=model)
+        check_pictures(samples.shape, model, "evaluate")
+        check_classes(samples, model, "evaluate")
         model.to(place).eval()
         group = current_group(place)
-        net, plan, facts = prepare(model, samples, batch_size, precision, place, group)
-        common: dict[str, Any] = {"group": group, "topk": tuple(topk), "progress": progress}
-        plain = measure(net, samples, batch_size, plan, **common)
+        net, plan, gains = fastest(model, samples, batch_size, precision, place, group)
+
+        def measured(net: nn.Module) -> Metrics:
+            return measure(net, samples, batch_size, plan, group=group, topk=tuple(topk), progress=progress)
+
+        plain = measured(net)
         if views is None:
-            return replace(plain, plan={**plain.plan, **facts})
-        found = measure(views.to(place).eval(), samples, batch_size, plan, **common)
-        facts |= {"tta": tta, "scales": None if scales is None else list(scales), "plain_accuracy": plain.accuracy}
-        return replace(found, plan={**found.plan, **facts})
-
-
-def check_options(who: str, batch_size: int, precision: str) -> None:
-    check_int(who, "batch_size", batch_size)
-    check_choice(who, "precision", precision, ("auto", "fp32", "bf16"))
+            return replace(plain, plan={**plain.plan, **gains})
+        several = measured(views.to(place).eval())
+        views_record = PlanRecord(
+            tta=tta, scales=None if scales is None else list(scales), plain_accuracy=plain.accuracy
+        )
+        return replace(several, plan={**several.plan, **gains, **views_record})
 
 
 def known_stats(model: nn.Module) -> Stats | None:
-    """Mean and std of the pictures that ``fit`` trained the net on, if it did."""
-    return getattr(model, "_normalisation", None)
+    """Mean and std of the pictures that the net was trained on, if it knows them."""
+    facts = facts_of(model)
+    return None if facts is None else (facts.mean, facts.std)
 
 
-def natural_size(model: nn.Module) -> tuple[int, int] | None:
-    """(h, w) that the net names as its own, if it does."""
-    size = getattr(model, "input_size", None)
-    return (int(size[1]), int(size[2])) if isinstance(size, tuple) and len(size) == 3 else None
+def check_settings(who: str, batch_size: int, precision: str) -> None:
+    check_int(who, "batch_size", batch_size)
+    check_choice(who, "precision", precision, get_args(Precision))
 
 
 def forward(
@@ -111,7 +113,9 @@ def forward(
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
-        for batch in in_order(samples, batches, plan.device, workers=0):
+        for number, batch in enumerate(in_order(samples, batches, plan.device)):
+            if number == 0:
+                check_pictures(tuple(batch.images.shape[1:]), model, who)
             next_batch(batch.images)
             yield batch, logits_of(model, batch.images, plan, who)
             bar.update(len(batch.labels))
@@ -163,8 +167,8 @@ def collect(
 ) -> Metrics:
     """Bring the processes' rows together in batch order."""
     rows = torch.stack(losses).cpu().numpy() if losses else np.zeros(0)
-    found = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
-    parts = group.gather((rows, found, None if confusion is None else confusion.cpu(), ranks))
+    counts = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
+    parts = group.gather((rows, counts, None if confusion is None else confusion.cpu(), ranks))
     ranks = next(part[3] for part in parts if part[2] is not None)
     batches = sum(len(part[0]) for part in parts)
     all_losses, all_hits = np.zeros(batches), np.zeros((batches, len(ranks)), dtype=np.int64)
@@ -175,4 +179,4 @@ def collect(
     classes = round(len(total) ** 0.5)
     names = samples.classes if samples.classes is not None and len(samples.classes) == classes else None
     names = names or tuple(str(label) for label in range(classes))
-    return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_json())
+    return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_record())

@@ -15,8 +15,8 @@ from smallnets.data import augment, imageset
 from smallnets.data.augment import choose
 from smallnets.data.imageset import ImageSet
 from smallnets.training.evaluate import measure
-from smallnets.training.feed.batches import each_in_order, plan_batches
-from smallnets.training.feed.feed import Feed
+from smallnets.training.feed.batches import Batch, each_in_order, plan_batches
+from smallnets.training.feed.feed import Feed, resident
 from smallnets.training.feed.samples import Samples, understand
 from smallnets.training.group import Group
 from smallnets.training.loop import step as step_module
@@ -97,11 +97,18 @@ def test_a_step_waits_for_the_gpu_nowhere(
     # The autograd engine asks for a real GPU.
     gradients = [torch.zeros_like(parameter) for parameter in model.parameters()]
     monkeypatch.setattr(Tensor, "backward", lambda _: give(model, gradients))
-    feed = Feed(samples, plan_batches(32, 8), GPU, 0, choose(str(settings.augment), "folder", 32), channels_last=True)
+    feed = Feed(
+        resident(samples, GPU),
+        plan_batches(32, 8),
+        GPU,
+        0,
+        choose(str(settings.augment), "folder", 32),
+        channels_last=True,
+    )
     training = Updates(model, settings, Plan(GPU, settings.precision, channels_last=True), Group(), 4)
     loss, correct = torch.zeros((), dtype=torch.float64, device=GPU), torch.zeros((), dtype=torch.int64, device=GPU)
     batches = feed.epoch(0)
-    first = next(batches)  # brings the pictures to the GPU, once
+    first = next(batches)
     assert first.images.device == first.labels.device == GPU
     assert training.step([first], 0, loss, correct) is None  # makes the optimiser's state
     waits.seen.clear()
@@ -128,8 +135,7 @@ def test_every_process_keeps_its_own_gpu_in_the_leader_s_plan() -> None:
         def from_leader(self, thing: Any) -> Any:
             return Plan(torch.device("cuda", 0), "bf16", channels_last=True)
 
-    feed = Feed(pictures(4), [(0, 4)], torch.device("cuda", 1), 0)
-    plan, _ = settle_plan(
-        nn.Linear(1, 1), feed, nn.functional.cross_entropy, FitOptions(), None, Second(rank=1, world=2)
-    )
+    mine, batch = Plan(torch.device("cuda", 1)), Batch(torch.zeros(4, 1), torch.zeros(4), 4)
+    second = Second(rank=1, world=2)
+    plan, _ = settle_plan(nn.Linear(1, 1), batch, nn.functional.cross_entropy, FitOptions(), mine, 1000, second)
     assert plan == Plan(torch.device("cuda", 1), "bf16", channels_last=True)

@@ -16,7 +16,8 @@ from ...data.augment import normalise
 from ...data.decoding import processors
 from ...data.imageset import ImageSet, ImageStream
 from ...errors import DataError, first_line, message
-from .samples import Samples, Stats
+from ..options import Workers
+from .samples import Samples, Stats, picture_of
 
 
 class Batch(NamedTuple):
@@ -40,7 +41,7 @@ def plan_batches(count: int, batch_size: int, least: int = 1) -> list[tuple[int,
     return list(zip(starts, [*starts[1:], count], strict=True))
 
 
-def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
+def pictures_and_labels(batch: object, who: str) -> tuple[Tensor, Tensor]:
     """Pictures and labels out of what a DataLoader gives.
 
     Raises:
@@ -68,6 +69,7 @@ def together(samples: list[Any]) -> Any:
     Raises:
         DataError: When they do not go together.
     """
+    picture_of(samples[0])
     try:
         return default_collate(samples)
     except (TypeError, RuntimeError) as error:
@@ -83,30 +85,31 @@ def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) 
 
 
 def index_loader(
-    data: Dataset[Any], batches: Sequence[Tensor], workers: int, device: torch.device, seed: int
+    data: Dataset[Any], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
 ) -> DataLoader[Any]:
-    """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``."""
+    """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``.
+
+    No workers read in this process; "auto" does so but for a stream, which every core decodes.
+    """
+    if workers == "auto":
+        workers = processors() if isinstance(data, ImageStream) else 0
     return DataLoader(
         data,
         batch_sampler=[index.tolist() for index in batches],
-        num_workers=workers or (processors() if isinstance(data, ImageStream) else 0),
+        num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
         collate_fn=together,
     )
 
 
-def in_order(
-    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
-) -> Iterator[Batch]:
+def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
     """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before."""
-    prepared = each_in_order(samples, batches, device, workers)
+    prepared = each_in_order(samples, batches, device)
     return prepared if device.type == "cpu" else ahead(prepared)
 
 
-def each_in_order(
-    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
-) -> Iterator[Batch]:
+def each_in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
     """``in_order``, one when it is asked for."""
     data = samples.data
     if isinstance(data, ImageSet):
@@ -116,11 +119,11 @@ def each_in_order(
             yield Batch(images, labels.to(device, non_blocking=True), stop - start)
         return
     rows = [torch.arange(start, stop) for start, stop in batches]
-    loader = data if samples.is_loader else index_loader(data, rows, workers, device, 0)
+    loader = data if isinstance(data, DataLoader) else index_loader(data, rows, "auto", device, 0)
     for batch in loader:
         if isinstance(batch, Tensor):  # pictures alone, to be predicted
             batch = (batch, torch.zeros(len(batch), dtype=torch.int64))
-        images, labels = pair(batch, "evaluate")
+        images, labels = pictures_and_labels(batch, "evaluate")
         images = as_floats(images.to(device, non_blocking=True), samples.stats)
         yield Batch(images, labels.to(device, non_blocking=True), len(labels))
 

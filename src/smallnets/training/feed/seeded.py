@@ -16,8 +16,8 @@ class Seeded(Dataset[Any]):
     So an epoch that goes on in the middle draws what it would have drawn, in this process or in workers.
     """
 
-    def __init__(self, data: Dataset[Any], seed: int) -> None:
-        self.data, self.seed, self.epoch = data, seed, 0
+    def __init__(self, data: Dataset[Any], seed: int, epoch: int = 0) -> None:
+        self.data, self.seed, self.epoch = data, seed, epoch
 
     def __len__(self) -> int:
         return len(self.data)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -18,11 +18,11 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         state = model.state_dict()
-        for name, mean in self.tensors.items():
-            if mean.is_floating_point():
-                mean.lerp_(state[name], 1 - self.decay)
-            else:
-                mean.copy_(state[name])
+        floats = [name for name, mean in self.tensors.items() if mean.is_floating_point()]
+        means = [self.tensors[name] for name in floats]
+        torch._foreach_lerp_(means, [state[name] for name in floats], 1 - self.decay)  # pyright: ignore[reportPrivateUsage]
+        for name in self.tensors.keys() - floats:
+            self.tensors[name].copy_(state[name])
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:

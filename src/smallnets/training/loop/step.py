@@ -1,15 +1,17 @@
 """One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...data.stateless import key
-from ...errors import OptionError, RunError, message
+from ...errors import OptionError, RunError, SmallnetsError, message
+from ..checkpoint.schema import Checkpoint, Progress, Training
 from ..feed.batches import Batch
+from ..feed.feed import has_batch_norm
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, check_logits
@@ -25,7 +27,25 @@ from .optimizers import make_optimizer
 class Updates:
     """A net with its optimiser, schedule and averaged weights, ready to take batches."""
 
-    def __init__(self, model: nn.Module, options: FitOptions, plan: Plan, group: Group, batches: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        options: FitOptions,
+        plan: Plan,
+        group: Group,
+        batches: int,
+        stored: Checkpoint | None = None,
+    ) -> None:
+        """Put everything in place, with the weights and the state of the run that goes on.
+
+        Args:
+            model: The net, on its device.
+            options: The run's settings.
+            plan: How the net is run.
+            group: The processes that share the batches.
+            batches: Batches of an epoch.
+            stored: The checkpoint of the run that goes on.
+        """
         self.model, self.options, self.plan, self.group = model, options, plan, group
         self.optimizer = make_optimizer(options, model, plan.device)
         self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
@@ -38,19 +58,11 @@ class Updates:
         self.infinite = {name for name, tensor in state_tensors(model).items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
-        self.parallel: nn.Module = model
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
-
-    def parallelise(self) -> None:
-        """Compile, distribute and rewrite, as the plan and the group say; after the weights are in place."""
-        if self.plan.compile:
-            self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
-        if self.group.world > 1:
-            device = self.plan.device
-            ids = [device.index] if device.type == "cuda" else None
-            with self.group.one_message():
-                self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
-        use_unfolded(self.model, self.plan.unfolded)
+        if stored is not None and stored.training is not None:
+            self._restore(stored, stored.training)
+        self.parallel = parallel(model, plan, group)  # after the weights are in place
+        use_unfolded(model, plan.unfolded)
 
     def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
         """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
@@ -77,9 +89,9 @@ class Updates:
             with self._gradients_join(number == len(batches) - 1):
                 # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
                 odd = self.plan.compile and self.group.world == 1 and len(images) != self.full
-                with self.plan.autocast(), lone_samples_told(images):
-                    found = (self.model if odd else self.parallel)(images)
-                logits = check_logits(found, images, "fit")
+                with self.plan.autocast(), plain_norm_error(self.model, images):
+                    output = (self.model if odd else self.parallel)(images)
+                logits = check_logits(output, images, "fit")
                 loss = loss_of(logits, labels)
                 (loss * share).backward()
             with torch.no_grad():
@@ -122,34 +134,30 @@ class Updates:
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.tensors,
-            "schedule": self.schedule.state(),
-        }
+    def state(self, progress: Progress, batches: int) -> Training:
+        """What going on from here needs beside the weights."""
+        average = None if self.average is None else self.average.tensors
+        return Training(progress, self.optimizer.state_dict(), average, self.schedule.plateau, batches)
 
-    def restore(self, found: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(found["model"])
-        stored = found["optimizer"]["param_groups"]
+    def _restore(self, stored: Checkpoint, training: Training) -> None:
+        self.model.load_state_dict(stored.weights)
         settings = [
             {k: v for k, v in group.items() if k not in ("params", "lr")} for group in self.optimizer.param_groups
         ]
-        sizes = [[len(group["params"]) for group in groups] for groups in (stored, self.optimizer.param_groups)]
+        groups = (training.optimizer["param_groups"], self.optimizer.param_groups)
+        sizes = [[len(group["params"]) for group in each] for each in groups]
         if sizes[0] != sizes[1] and self.options.resume != "changed":
             advice = "Freeze the same layers, or resume='changed' to go on with a fresh optimizer."
             got = f"{sum(sizes[1])} in groups of {sizes[1]}"
             raise RunError(message("fit", f"the {sum(sizes[0])} parameters that the run trains", got, advice))
-        same = found["options"]["optimizer"] == self.options.to_json()["optimizer"] and sizes[0] == sizes[1]
-        if same:  # another one starts afresh
-            self.optimizer.load_state_dict(found["optimizer"])
+        if "optimizer" not in self.options.changed(stored.options) and sizes[0] == sizes[1]:  # another starts afresh
+            self.optimizer.load_state_dict(training.optimizer)
         for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
             group.update(mine)  # the options of this call count, should they have been changed on purpose
         if self.options.ema is not None:
             self.average = Average(self.model, self.options.ema)
-            self.average.restore(found["average"] or {})
-        self.schedule.restore(found["schedule"])
+            self.average.restore(training.average or {})
+        self.schedule.plateau = training.schedule
 
     @contextlib.contextmanager
     def averaged(self) -> Generator[None, None, None]:
@@ -164,8 +172,18 @@ class Updates:
             self.average.swap(self.model)
 
 
+def parallel(model: nn.Module, plan: Plan, group: Group) -> nn.Module:
+    """The net compiled and distributed, as the plan and the group say."""
+    net: nn.Module = torch.compile(model) if plan.compile else model  # type: ignore[assignment]
+    if group.world == 1:
+        return net
+    ids = [plan.device.index] if plan.device.type == "cuda" else None
+    with group.one_message():
+        return nn.parallel.DistributedDataParallel(net, device_ids=ids)
+
+
 @contextlib.contextmanager
-def lone_samples_told(images: Tensor) -> Generator[None, None, None]:
+def plain_norm_error(model: nn.Module, images: Tensor) -> Generator[None, None, None]:
     """Torch's error of a batch norm over one value, in one sentence.
 
     Raises:
@@ -174,7 +192,7 @@ def lone_samples_told(images: Tensor) -> Generator[None, None, None]:
     try:
         yield
     except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
+        if len(images) > 1 or not has_batch_norm(model) or isinstance(error, SmallnetsError):
             raise
         advice = "Take another batch_size, or drop_last=True in a DataLoader."
         raise OptionError(message("fit", "at least two samples a batch for batch norm", len(images), advice)) from error

@@ -3,17 +3,17 @@
 import copy
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..feed.feed import Feed
+from ..feed.batches import Batch
 from ..group import Group
-from ..options import FitOptions
-from .plan import Plan, check_logits, fixed_plan
+from ..options import FitOptions, Loss
+from .plan import Plan, check_logits
 from .unfolded import layers_that_gain, use_unfolded
 
 STEPS = 3  # timed steps a candidate, after one to warm up
@@ -22,8 +22,6 @@ COMPILE_AFTER = 300.0  # seconds of training left from which compiling is tried:
 FEW = 32  # pictures that a part of a batch has at least: fewer are not run as a batch is
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,28 @@ class Timing:
     seconds: float
     loss: float
     ready: float
+
+
+def settle_plan(
+    model: nn.Module, batch: Batch, loss: Loss, options: FitOptions, fixed: Plan, steps: int, group: Group
+) -> tuple[Plan, str]:
+    """The plan of a new run: what is fixed, and where it is open what the leader measures; and a line about it.
+
+    Args:
+        model: The net.
+        batch: The run's first.
+        loss: The run's loss.
+        options: What is fixed and what is "auto".
+        fixed: Where to run, and the fixed settings.
+        steps: Steps of the run.
+        group: The processes, each of which keeps to its own device.
+    """
+    if options.deterministic or "auto" not in (options.precision, options.channels_last, options.compile):
+        return fixed, ""
+    plan, said = fixed, ""
+    if group.leads:
+        plan, said = choose_plan(model, batch.images, batch.labels, loss, options, fixed, steps)
+    return replace(group.from_leader(plan), device=fixed.device), said
 
 
 def choose_plan(
@@ -56,7 +76,7 @@ def choose_plan(
     if steps < WORTH_IT:
         return candidates[0], f"{candidates[0].words()} (too short a run to measure)"
     started = time.perf_counter()
-    part = about_a_second(model, images, labels, loss, candidates[0])
+    part = size_to_time(model, images, labels, loss, candidates[0])
     some, their = images[:part], labels[:part]
     total = steps * len(images) / part  # steps of such a part
     timings: list[Timing] = []
@@ -85,7 +105,7 @@ def choose_plan(
     return best.plan, f"{best.plan.words()} ({note})"
 
 
-def about_a_second(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> int:
+def size_to_time(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> int:
     """How many pictures of the batch to measure with: all, or as many as a plain step takes a second for."""
     plain = replace(plan, compile=False)
     seconds, _ = one_step(arranged(model, plain), plain.arrange(images), labels, loss, plain)
@@ -163,38 +183,3 @@ def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: P
 def synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def settle_plan(
-    model: nn.Module, feed: Feed, loss: Loss, options: FitOptions, found: Mapping[str, Any] | None, group: Group
-) -> tuple[Plan, str]:
-    """The plan of the run that goes on; else, where it is open, what the leader measures; and a line about it.
-
-    Args:
-        model: The net.
-        feed: Its batches.
-        loss: The run's loss.
-        options: What is fixed and what is "auto".
-        found: The checkpoint of the run that goes on.
-        group: The processes, each of which keeps to its own device.
-    """
-    fixed = fixed_plan(options, feed.device)
-    if found is not None:
-        stored = found["plan"]
-        plan = replace(
-            fixed,
-            precision=stored["precision"] if options.precision == "auto" else fixed.precision,
-            channels_last=stored["channels_last"] if options.channels_last == "auto" else fixed.channels_last,
-            compile=stored["compile"] if options.compile == "auto" else fixed.compile,
-            unfolded=tuple(stored.get("unfolded", ())),
-        )
-        return plan, ""
-    if options.deterministic or "auto" not in (options.precision, options.channels_last, options.compile):
-        return fixed, ""
-    plan, said = fixed, ""
-    if group.leads:
-        batch = next(iter(feed.epoch(0)))
-        plan, said = choose_plan(
-            model, batch.images, batch.labels, loss, options, fixed, steps=options.epochs * len(feed)
-        )
-    return replace(group.from_leader(plan), device=feed.device), said

@@ -2,13 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import OptionError, SmallnetsError, first_line, message
 from ..options import FitOptions
+from ..records import PlanRecord
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Plan:
             parts.append(f"{len(self.unfolded)} weight gradients unfolded")
         return ", ".join(parts)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> PlanRecord:
         return {
             "device": self.device.type,
             "precision": self.precision,
@@ -103,7 +103,13 @@ def choose_device(device: str | torch.device) -> torch.device:
     return place
 
 
-def fixed_plan(options: FitOptions, device: torch.device) -> Plan:
-    """The plan where nothing is measured: every "auto" is fp32, contiguous, uncompiled."""
-    precision = "fp32" if options.precision == "auto" else options.precision
-    return Plan(device, precision, options.channels_last is True, options.compile is True)
+def fixed_plan(options: FitOptions, device: torch.device, stored: PlanRecord | None = None) -> Plan:
+    """The plan where nothing is measured: every "auto" is as in a stored plan, else fp32, contiguous, uncompiled."""
+    known = PlanRecord() if stored is None else stored
+    return Plan(
+        device,
+        known.get("precision", "fp32") if options.precision == "auto" else options.precision,
+        known.get("channels_last", False) if options.channels_last == "auto" else options.channels_last,
+        known.get("compile", False) if options.compile == "auto" else options.compile,
+        tuple(known.get("unfolded", ())),
+    )

@@ -158,7 +158,7 @@ def test_work_is_seconds_a_picture_times_pictures(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(inference, "run", lambda model, images, plan: (0.1 * len(images), torch.zeros(len(images), 10)))
     for count, much in ((40, False), (60, True)):  # a tenth of a second each
         samples = understand((torch.zeros(count, 1, 32, 32), torch.arange(count) % 10), "evaluate")
-        _, _, facts = inference.prepare(sn.lenet5().eval(), samples, 8, "auto", torch.device("cpu"))
+        _, _, facts = inference.fastest(sn.lenet5().eval(), samples, 8, "auto", torch.device("cpu"))
         assert ("largest_difference" in facts) == much
 
 
