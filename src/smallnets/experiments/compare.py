@@ -241,6 +241,6 @@ def labels(paths: Sequence[Path]) -> list[str]:
         parts = path.parts or (str(path),)
         ends = ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
         others = [other for other in paths if other != path]
-        alone = (end for end in ends if not any(other.as_posix().endswith(end) for other in others))
+        alone = (end for end in ends if not any(f"/{other.as_posix()}".endswith(f"/{end}") for other in others))
         found.append(next(alone, str(path)))
     return found
