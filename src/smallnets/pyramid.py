@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from torch import Tensor, fx, nn
 
 from .errors import OptionError, message, nearest
-from .inputs import check_input
+from .inputs import takes_pictures
 from .models.base import Net
 from .models.vgg import VGG
+from .shapes.input_rule import InputRule
 from .taps import Tap, taps, trace
 
 
@@ -28,7 +29,7 @@ class FeaturePyramid(nn.Module):
         self.body = cut(model, stages)
         self.channels = {name: tap.channels for name, tap in stages.items()}
         self.strides = {name: tap.stride for name, tap in stages.items()}
-        self._rule = model._rule  # pyright: ignore[reportPrivateUsage]  # the net's own check, which the cut left out
+        self._rule = model.rule()
         self.training = self.body.training = model.training  # not train(), which would reach the layers that are frozen
 
     @property
@@ -44,8 +45,17 @@ class FeaturePyramid(nn.Module):
             raise OptionError(message("feature_pyramid", "stages of one width", self.channels, advice))
         return widths.pop()
 
+    def natural(self, x: Tensor) -> bool:
+        """Whether PyTorch will compute this picture rightly or refuse it; of others the rule is asked first."""
+        side = None if self._rule is None else self._rule.side
+        return x.dim() == 4 and not x.is_meta and (side is None or x.shape[2:] == (side, side))
+
+    def rule(self) -> InputRule | None:
+        """What the net took when it was cut."""
+        return self._rule
+
+    @takes_pictures
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:  # N C H W -> N C' H/s W/s by stage
-        x = check_input(x, next(self.parameters(), None), self._rule, self.training)
         return OrderedDict(self.body(x))
 
 
@@ -96,10 +106,7 @@ def cut(model: Net, stages: dict[str, Tap]) -> fx.GraphModule:
     tracer = trace(model)
     graph = tracer.graph
     for node in list(graph.nodes):
-        if node.target is check_input:  # has the training flag of this moment in it; the pyramid checks for itself
-            node.replace_all_uses_with(node.args[0])
-            graph.erase_node(node)
-        elif node.op == "output":
+        if node.op == "output":
             graph.erase_node(node)
     values: dict[str, fx.Node] = {}
     for name, tap in stages.items():

@@ -12,7 +12,7 @@ import pytest
 
 import smallnets as sn
 from smallnets.cli import main
-from smallnets.data import decoding, sources
+from smallnets.data import decoding, image_files, statistics
 from smallnets.experiments import experiment, report, splits
 from smallnets.training import group
 from smallnets.training.group import Group
@@ -176,8 +176,8 @@ def test_evaluating_needs_no_training_split(run: Run, trained: Path, monkeypatch
     """The run knows its mean and std."""
     before = run("evaluate", "run", "--data", str(trained))
     shutil.rmtree(trained / "train")
-    monkeypatch.setattr(sources, "_stats_of", {})
-    monkeypatch.setattr(sources, "channel_stats", None)
+    statistics.FACTS_OF.clear()
+    monkeypatch.setattr(image_files, "channel_stats", None)
     assert run("evaluate", "run", "--data", str(trained)) == before and before[0] == 0
 
 

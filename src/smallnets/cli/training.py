@@ -31,7 +31,7 @@ def fit(
     label_smoothing: Annotated[float | None, typer.Option(help="Of the cross entropy.  [net's own]")] = None,
     augment: Annotated[
         str,
-        typer.Option(help="auto, none, crop, crop-flip, resized-crop-flip, 'resized-crop-flip(0.5)', scale-jitter."),
+        typer.Option(help="auto, none, crop, crop-flip, resized-crop-flip, scale-jitter-flip."),
     ] = "auto",
     mix: Annotated[str | None, typer.Option(help="'mixup(0.2)' or 'cutmix(1.0)'.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights.")] = None,
@@ -66,7 +66,7 @@ def fit(
     """
     given = dict(locals())
     from ..experiments.experiment import VALIDATION, Experiment
-    from ..models.registry import entry
+    from ..models.build import entry
     from ..training.options import FitOptions
 
     training = {field.name for field in dataclasses.fields(FitOptions)}

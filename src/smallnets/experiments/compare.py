@@ -68,7 +68,7 @@ class Compared:
             return config.get("parameters"), None
         import torch
 
-        from ..models.registry import build
+        from ..models.build import build
         from ..summary import summarize
 
         try:

@@ -11,7 +11,7 @@ import torch
 from ..data.sources import load
 from ..errors import OptionError, message
 from ..models.base import Net
-from ..models.registry import build
+from ..models.build import build
 from ..models.vgg import VGG
 from ..surgery import grow
 from ..training.evaluate import evaluate

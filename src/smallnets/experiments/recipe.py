@@ -134,7 +134,7 @@ class Recipe:
         >>> recipe("r7-convnet3").build().num_classes
         10
         """
-        from ..models.registry import build
+        from ..models.build import build
 
         known = {} if self.data.classes is None else {"num_classes": len(self.data.classes)}
         return build(self.net, **{**known, **self.options, **changes})
@@ -148,7 +148,7 @@ class Recipe:
         >>> recipe("r7-convnet3").changed({"batch_size": 256, "dropout": 0.0}).options["dropout"]
         0.0
         """
-        from ..models.registry import entry
+        from ..models.build import entry
         from ..training.options import FitOptions
 
         net = str(changes.get("net", self.net))

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import RunError, message
 from ..facts import DataFacts, leave_facts
 from ..models.base import Net
-from ..models.registry import build
+from ..models.build import build
 from ..training.checkpoint.files import BEST, LAST
 from ..training.checkpoint.run_folder import read
 from ..training.records import Row

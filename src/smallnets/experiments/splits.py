@@ -12,7 +12,7 @@ import torch
 from ..data.imageset import ImageSet, ImageStream
 from ..data.sources import NAMES, has_split, load
 from ..errors import DataError, ShapeError, check_int, message
-from ..models.registry import build, entry
+from ..models.build import build, entry
 from ..training.group import Group
 
 SMALL = 64  # pixels; below it the command line gives a net the form that is made for small pictures

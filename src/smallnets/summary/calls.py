@@ -92,11 +92,6 @@ def window_of(op: str, args: Any) -> tuple[Shape, Shape, Shape, Shape] | None:
     return kernel, stride, padding, dilation
 
 
-def storage_id(tensor: Tensor) -> int:
-    """What tells storages apart on the meta device, where all addresses are 0; only while the tensor lives."""
-    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
-
-
 def set_row(tensor: Tensor, row: int) -> None:
     """Note which row made a tensor."""
     tensor._smallnets_row = row  # type: ignore[attr-defined]

@@ -7,13 +7,13 @@ from pathlib import Path
 from string import Template
 
 from .blocks import blocks
-from .table import Summary, number
+from .table import Table, number
 from .text import alike, kernel_words, pixels, shape_words, size_units, size_words, units
 
 HERE = Path(__file__).parent
 
 
-def page(summary: Summary) -> str:
+def page(summary: Table) -> str:
     """One self-contained page: drawing, numbers, receptive field over a picture, sortable table."""
     template = Template((HERE / "page.html").read_text(encoding="utf-8"))
     batch = f", a batch of {summary.batch_size}" if summary.batch_size > 1 else ""
@@ -28,10 +28,9 @@ def page(summary: Summary) -> str:
     )
 
 
-def data(summary: Summary) -> str:
+def data(summary: Table) -> str:
     """What the page's script draws."""
-    inputs = summary.rows[0].input
-    shape = inputs[0] if inputs and isinstance(inputs[0], tuple) else inputs
+    shape = summary.input_shape
     maps = [index for index, row in enumerate(summary.rows) if row.receptive_field and len(row.shape) == 4]
     content = {
         "rows": [asdict(row) for row in summary.rows],
@@ -46,7 +45,7 @@ def data(summary: Summary) -> str:
     return json.dumps(content, default=number, separators=(",", ":"))
 
 
-def figures(summary: Summary) -> str:
+def figures(summary: Table) -> str:
     """The totals as large numbers."""
     totals = summary.totals
     fields = [row.receptive_field for row in summary.rows if row.receptive_field and len(row.shape) == 4]
@@ -63,7 +62,7 @@ def figures(summary: Summary) -> str:
     return "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in shown)
 
 
-def remarks(summary: Summary) -> str:
+def remarks(summary: Table) -> str:
     """The failure and the notes, where there are any."""
     lines = [f'<section class="failure" role="alert">{escape(summary.failure)}</section>'] if summary.failure else []
     lines += [f'<section class="note">{escape(note)}</section>' for note in summary.notes]
@@ -74,7 +73,7 @@ NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums"
 LEFT = "text-align:left"
 
 
-def notebook(summary: Summary) -> str:
+def notebook(summary: Table) -> str:
     """The table alone, in the notebook's own style."""
     heads = ("layer", "type", "output", "kernel", "params", "MACs", "field", "jump")
     lines: list[str] = []

@@ -4,16 +4,25 @@ The caller's module is only read. Hooks stay behind, since a hook may write into
 """
 
 import copy
+import enum
 import functools
+import re
+import threading
 import types
+import weakref
 from collections import OrderedDict
 from contextlib import suppress
+from contextvars import ContextVar
+from pathlib import PurePath
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ..errors import OptionError, ShapeError, message
+from .inputs import SMALL  # up to which constants keep their values: code reads indices and flags from them
 
 # What a copy may share: values that nobody can change.
 SHARED = frozenset(
@@ -35,11 +44,14 @@ SHARED = frozenset(
 HOOKS = frozenset(
     name for name in nn.Module().__dict__ if name.endswith(("_hooks", "_hooks_with_kwargs", "_always_called"))
 )
-# What every class has that does not pickle itself in a way of its own.
-REDUCE: Any = object.__reduce_ex__
+# Objects that are what they are: sharing them shares nothing that a run could change.
+ATOMS = (
+    *(types.ModuleType, types.BuiltinFunctionType, types.CodeType, enum.Enum, range, slice, property),
+    *(re.Pattern, weakref.ref, ContextVar, PurePath, torch.Generator, torch.jit.ScriptFunction),
+)
+LOCK, RLOCK = type(threading.Lock()), type(threading.RLock())
+WEIGHT_HOOKS = (WeightNorm, SpectralNorm)
 PLAIN = frozenset((dict, list, set, OrderedDict))
-# Constants up to this many elements keep their values: code reads indices and flags from them.
-SMALL = 4096
 
 
 class Replica:
@@ -48,6 +60,7 @@ class Replica:
     Attributes:
         module: The copy.
         counts: Number of elements of each parameter of the copy, by its identity.
+        constants: The tensors of the copy that have values.
         dtype: The floating type of the first parameter.
     """
 
@@ -60,6 +73,7 @@ class Replica:
         with torch.inference_mode(False):  # whose tensors show ops that are not taken apart
             self.module: nn.Module = self._module(model)
         self.train(False)
+        self.constants = [twin for twin in self._memo.values() if isinstance(twin, Tensor) and not twin.is_meta]
         del self._memo
         parameters = list(self.module.parameters())
         self.counts = {id(parameter): parameter.numel() for parameter in parameters}
@@ -93,23 +107,85 @@ class Replica:
         if kind in (dict, OrderedDict):
             return kind((self._copy(name), self._copy(item)) for name, item in value.items())
         if isinstance(value, types.MethodType):
-            return types.MethodType(value.__func__, self._copy(value.__self__))
+            return types.MethodType(self._copy(value.__func__), self._copy(value.__self__))
         if isinstance(value, functools.partial):
             arguments = [self._copy(item) for item in value.args]
             return functools.partial(self._copy(value.func), *arguments, **self._copy(value.keywords))
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
         return self._object(value)
 
+    def _function(self, function: types.FunctionType) -> types.FunctionType:
+        """A function with what it closes over copied, or itself where it closes over nothing that can change."""
+        cells = function.__closure__ or ()
+        held = (*(cell.cell_contents for cell in cells if filled(cell)), function.__defaults__, function.__kwdefaults__)
+        if all(type(value) in SHARED for value in held) and not function.__dict__:
+            return function
+        fresh = [self._memo.setdefault(id(cell), types.CellType()) for cell in cells]
+        twin = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__, tuple(fresh)
+        )
+        self._memo[id(function)] = twin
+        for cell, copied in zip(cells, fresh, strict=True):
+            if filled(cell) and not filled(copied):
+                copied.cell_contents = self._copy(cell.cell_contents)
+        twin.__defaults__, twin.__kwdefaults__ = self._copy(function.__defaults__), self._copy(function.__kwdefaults__)
+        twin.__dict__.update(self._copy(function.__dict__))
+        return twin
+
     def _object(self, value: Any) -> Any:
-        """A plain Python object may hold tensors or modules too; anything else (arrays, files, locks) is shared."""
-        plain = hasattr(value, "__dict__") and getattr(type(value), "__reduce_ex__", None) is REDUCE
-        if not plain or isinstance(value, types.FunctionType | types.ModuleType) or hasattr(type(value), "__slots__"):
+        """Any other object, taken apart and put together as ``copy.deepcopy`` does, by this class's rules.
+
+        Raises:
+            OptionError: When it cannot be copied, so that the run might change what belongs to the caller.
+        """
+        kind = type(value)
+        if isinstance(value, ATOMS) or issubclass(kind, type) or is_torch_handle(kind):
             return value
+        if kind.__module__ == "numpy" and hasattr(value, "copy"):
+            twin = value.copy()
+            if value.dtype.hasobject:
+                twin.flat[:] = [self._copy(item) for item in value.flat]
+            return twin
         try:
-            twin = copy.copy(value)
-        except Exception:  # an object that cannot be copied can only be shared
-            return value
+            if hasattr(kind, "__deepcopy__"):
+                return copy.deepcopy(value)
+            if kind in (LOCK, RLOCK):
+                return kind() if kind is LOCK else threading.RLock()
+            reduced = value.__reduce_ex__(4)
+        except Exception as error:
+            expected, advice = "a module whose attributes can be copied", "Take it off while looking at the module."
+            given = f"a {kind.__module__}.{kind.__qualname__}"
+            raise OptionError(message("summarize", expected, given, advice)) from error
+        return value if isinstance(reduced, str) else self._rebuilt(value, *reduced)
+
+    def _rebuilt(
+        self,
+        value: Any,
+        make: Any,
+        args: Any,
+        state: Any = None,
+        items: Any = None,
+        pairs: Any = None,
+        setter: Any = None,
+    ) -> Any:
+        twin = make(*(item if isinstance(item, type) else self._copy(item) for item in args))
         self._memo[id(value)] = twin
-        twin.__dict__.update({name: self._copy(item) for name, item in value.__dict__.items()})
+        if state is not None:
+            state = self._copy(state)
+            if setter is not None:
+                setter(twin, state)
+            elif hasattr(twin, "__setstate__"):
+                twin.__setstate__(state)
+            else:
+                fields, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+                twin.__dict__.update(fields or {})
+                for name, held in (slots or {}).items():
+                    object.__setattr__(twin, name, held)
+        for item in items or ():
+            twin.append(self._copy(item))
+        for name, item in pairs or ():
+            twin[self._copy(name)] = self._copy(item)
         return twin
 
     def _module(self, module: nn.Module) -> nn.Module:
@@ -122,6 +198,10 @@ class Replica:
         state = dict(module.__dict__)
         for name in HOOKS:
             state[name] = OrderedDict()
+        # PyTorch's own that make a weight out of others, which a parametrisation does without hooks.
+        for key, hook in module._forward_pre_hooks.items():
+            if isinstance(hook, WEIGHT_HOOKS):
+                state["_forward_pre_hooks"][key] = self._copy(hook)
         state["_compiled_call_impl"] = None
         for name, value in state.items():
             if type(value) in SHARED or name in HOOKS:
@@ -131,7 +211,47 @@ class Replica:
             state[name] = kind() if kind in PLAIN and not value else self._copy(value)
         # nn.Module.__setattr__ would sort the values into its own dicts again.
         twin.__dict__.update(state)
+        for name in slots_of(type(module)):  # type: ignore[arg-type]  # a class is hashable
+            if hasattr(module, name):
+                object.__setattr__(twin, name, self._copy(getattr(module, name)))
+        # Methods that close over layers of the caller's are replaced by copies that close over the copies.
+        for name, function in closing_methods(type(module)).items():
+            twin.__dict__.setdefault(name, types.MethodType(self._copy(function), twin))
         return twin
+
+
+def filled(cell: types.CellType) -> bool:
+    """Whether a closure's variable has a value by now."""
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+@functools.cache
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The names of a class's slots."""
+    found = [base.__dict__.get("__slots__", ()) for base in kind.__mro__]
+    names = [name for slots in found for name in ([slots] if isinstance(slots, str) else slots)]
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
+def closing_methods(kind: type) -> dict[str, types.FunctionType]:
+    """The methods of a module's class that close over a module or a tensor."""
+    found: dict[str, types.FunctionType] = {}
+    for base in kind.__mro__[: kind.__mro__.index(nn.Module)]:
+        for name, value in vars(base).items():
+            cells = (value.__closure__ or ()) if isinstance(value, types.FunctionType) else ()
+            if any(filled(cell) and isinstance(cell.cell_contents, nn.Module | Tensor) for cell in cells):
+                found.setdefault(name, value)
+    return found
+
+
+def is_torch_handle(kind: type) -> bool:
+    """Whether objects of a class are PyTorch's machinery, such as graphs, scripted functions and process groups."""
+    root, _, rest = kind.__module__.partition(".")
+    return root == "torch" and rest.partition(".")[0] not in ("nn", "distributions")
 
 
 def check_module(model: object) -> None:
@@ -162,7 +282,8 @@ def check_supported(model: nn.Module) -> None:
                 message("summarize", expected, f"a scripted {where}", "Give the module it was scripted from.")
             )
         quantised = any(tensor.is_quantized for tensor in tensors)
-        if quantised or ".quantized" in type(module).__module__:
+        floating = type(module).__name__ in ("FloatFunctional", "FXFloatFunctional")
+        if quantised or (".quantized" in type(module).__module__ and not floating):
             advice = "Give the float model it was quantised from."
             raise ShapeError(message("summarize", expected, f"a quantised {where}", advice))
         if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
@@ -172,6 +293,8 @@ def check_supported(model: nn.Module) -> None:
 
 def abstract(tensor: Tensor) -> Tensor:
     """The tensor without its data; small integer constants and single numbers keep it."""
+    if tensor.layout != torch.strided:  # the meta device has sums and products of dense ones alone
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
     constant = tensor.numel() == 1 or not (tensor.is_floating_point() or tensor.is_complex())
     if not isinstance(tensor, nn.Parameter) and constant and tensor.numel() <= SMALL and tensor.device.type == "cpu":
         return tensor.detach().clone()
@@ -179,3 +302,8 @@ def abstract(tensor: Tensor) -> Tensor:
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(twin, tensor.requires_grad)
     return twin
+
+
+def storage_id(tensor: Tensor) -> int:
+    """What tells storages apart on the meta device, where all addresses are 0; only while the tensor lives."""
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]

@@ -1,8 +1,9 @@
 """``evaluate``: every sample once, equally weighted, summed in float64 in batch order."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
 from ..facts import facts_of
 from .feed.batches import Batch, in_order, plan_batches
-from .feed.samples import DataLike, Samples, Stats, check_classes, check_pictures, understand, workers_errors_plain
+from .feed.samples import DataLike, Samples, check_classes, check_pictures, understand, workers_errors_plain
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
 from .options import Loss, Precision
@@ -64,16 +65,9 @@ def evaluate(
     """
     check_ints("evaluate", "topk", "rank", topk)
     check_ints("evaluate", "scales", "side", scales or ())
-    check_settings("evaluate", batch_size, precision)
-    place = choose_device(device)
     views = Views(model, tta, scales) if tta is not None or scales else None
-    with preserved(model):
-        samples = understand(data, "evaluate", like=known_stats(model), model=model)
-        check_pictures(samples.shape, model, "evaluate")
-        check_classes(samples, model, "evaluate")
-        model.to(place).eval()
-        group = current_group(place)
-        net, plan, gains = fastest(model, samples, batch_size, precision, place, group)
+    with ready("evaluate", model, data, batch_size, precision, device, shared=True) as all_set:
+        net, plan, gains, samples, group = all_set
 
         def measured(net: nn.Module) -> Metrics:
             return measure(net, samples, batch_size, plan, group=group, topk=tuple(topk), progress=progress)
@@ -81,22 +75,44 @@ def evaluate(
         plain = measured(net)
         if views is None:
             return replace(plain, plan={**plain.plan, **gains})
-        several = measured(views.to(place).eval())
-        views_record = PlanRecord(
-            tta=tta, scales=None if scales is None else list(scales), plain_accuracy=plain.accuracy
-        )
-        return replace(several, plan={**several.plan, **gains, **views_record})
+        several = measured(views.to(plan.device).eval())
+        sides = None if scales is None else list(scales)
+        seen = PlanRecord(tta=tta, scales=sides, plain_accuracy=plain.accuracy)
+        return replace(several, plan={**several.plan, **gains, **seen})
 
 
-def known_stats(model: nn.Module) -> Stats | None:
-    """Mean and std of the pictures that the net was trained on, if it knows them."""
-    facts = facts_of(model)
-    return None if facts is None else (facts.mean, facts.std)
+class Ready(NamedTuple):
+    """A net that is ready to be asked: as fast as it gets, how to run it, what that gains, and what to look at."""
+
+    net: nn.Module
+    plan: Plan
+    gains: PlanRecord
+    samples: Samples
+    group: Group
 
 
-def check_settings(who: str, batch_size: int, precision: str) -> None:
+@contextlib.contextmanager
+def ready(
+    who: str,
+    model: nn.Module,
+    data: object,
+    batch_size: int,
+    precision: Precision,
+    device: str | torch.device,
+    shared: bool = False,
+) -> Generator[Ready, None, None]:
+    """Understand what is asked; in the end the net is as it was. ``shared`` is work for all of several processes."""
     check_int(who, "batch_size", batch_size)
     check_choice(who, "precision", precision, get_args(Precision))
+    place = choose_device(device)
+    with preserved(model):
+        facts = facts_of(model)
+        samples = understand(data, who, None if facts is None else (facts.mean, facts.std), model)
+        check_pictures(samples.shape, model, who)
+        check_classes(samples, model, who)
+        model.to(place).eval()
+        group = current_group(place) if shared else Group()
+        yield Ready(*fastest(model, samples, batch_size, precision, place, group), samples, group)
 
 
 def forward(

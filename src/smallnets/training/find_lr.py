@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import OptionError, check_int, check_number, message
-from .feed.feed import Begun, Feed
+from .feed.feed import Feed, OpenEpoch
 from .feed.samples import DataLike
 from .group import Group
 from .loop.start import begin
@@ -108,16 +108,16 @@ def find_lr(
         trial = copy.deepcopy(model)
         ready = begin(trial, train, None, options, "find_lr", Group())  # of several processes each looks for itself
         trial.train()
-        with contextlib.closing(ready.begun):
-            return climb(Updates(trial, options, ready.plan, ready.group, steps), ready.feed, ready.begun, steps)
+        with contextlib.closing(ready.opened):
+            return climb(Updates(trial, options, ready.plan, ready.group, steps), ready.feed, ready.opened, steps)
 
 
-def climb(updates: Updates, feed: Feed, begun: Begun, steps: int) -> LRCurve:
+def climb(updates: Updates, feed: Feed, opened: OpenEpoch, steps: int) -> LRCurve:
     """The test itself."""
     lrs: list[float] = []
     losses: list[float] = []
     mean, epoch = 0.0, 0
-    batches = feed.epoch(epoch, begun=begun)
+    batches = feed.epoch(epoch, opened=opened)
     for step in range(steps):
         batch = next(batches, None)
         if batch is None:

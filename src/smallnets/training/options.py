@@ -15,14 +15,16 @@ from .records import Row
 from .schedules import parse_schedule
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
-AugmentName = Literal["auto", "none", "crop", "crop-flip", "resized-crop-flip", "scale-jitter"]
+AugmentName = Literal[
+    "auto", "none", "crop", "crop-flip", "resized-crop-flip", "resized-crop-flip(0.5)", "scale-jitter-flip"
+]
 OptimizerLike = OptimizerName | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
 ScheduleLike = (
     Literal["constant", "cosine", "onecycle", "plateau"] | str | Callable[[int, int], float]
 )  # "step(20, 0.1)"
 Loss = Callable[[Tensor, Tensor], Tensor]  # of logits and labels, a mean
 LossLike = Literal["cross-entropy"] | nn.Module | Loss
-AugmentLike = AugmentName | str | Callable[[Tensor], Tensor]  # "resized-crop-flip(0.5)"
+AugmentLike = AugmentName | Callable[[Tensor], Tensor]
 Precision = Literal["auto", "fp32", "bf16"]
 Monitor = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 Resume = Literal["auto", "never", "changed"]
@@ -95,13 +97,13 @@ class FitOptions:
             check_number(who, "clip_norm", self.clip_norm, 0)
         if self.workers != "auto":
             check_int(who, "workers", self.workers, 0)
-        check_choice(who, "precision", self.precision, get_args(Precision))
-        check_choice(who, "resume", self.resume, get_args(Resume))
-        for name in ("channels_last", "compile"):
-            check_choice(who, name, getattr(self, name), ("auto", True, False))
-        check_choice(who, "monitor", self.monitor, get_args(Monitor))
-        for name in ("restore_best", "deterministic", "progress", "tensorboard"):
-            check_choice(who, name, getattr(self, name), (True, False))
+        choices: dict[str, tuple[object, ...]] = {
+            "precision": get_args(Precision), "resume": get_args(Resume), "monitor": get_args(Monitor),
+            **dict.fromkeys(("channels_last", "compile"), ("auto", True, False)),
+            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard"), (True, False)),
+        }  # fmt: skip
+        for name, allowed in choices.items():
+            check_choice(who, name, getattr(self, name), allowed)
         for name in ("optimizer", "schedule", "loss", "augment"):
             check_callable(name, getattr(self, name))
         for callback in self.callbacks:

@@ -12,13 +12,10 @@ from torch.nn import functional as F
 
 from ..data.imageset import ImageStream
 from ..files import whole_file
-from .evaluate import check_settings, forward, known_stats
-from .feed.samples import Array, DataLike, check_classes, check_pictures, understand
+from .evaluate import forward, ready
+from .feed.samples import Array, DataLike
 from .metrics import Predictions, natural
 from .options import Precision
-from .plan.inference import fastest
-from .plan.plan import choose_device
-from .preserve import preserved
 
 
 def predict(
@@ -62,16 +59,9 @@ def predict_parts(
     progress: bool,
 ) -> Iterator[Predictions]:
     """``predict``, a batch at a time: for what does not fit into memory."""
-    check_settings("predict", batch_size, precision)
-    place = choose_device(device)
     if isinstance(data, Tensor | np.ndarray):
         data = (data, np.zeros(len(data), dtype=np.int64))
-    with preserved(model):
-        samples = understand(data, "predict", like=known_stats(model), model=model)
-        check_pictures(samples.shape, model, "predict")
-        check_classes(samples, model, "predict")
-        model.to(place).eval()
-        net, plan, gains = fastest(model, samples, batch_size, precision, place)
+    with ready("predict", model, data, batch_size, precision, device) as (net, plan, gains, samples, _):
         done = 0
         for batch, logits in forward(net, samples, batch_size, plan, progress, who="predict"):
             shares = F.softmax(logits, dim=1).cpu()

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import smallnets as sn
-from smallnets.data import augment, imageset
+from smallnets.data import augment, labelled
 from smallnets.data.augment import choose
 from smallnets.data.imageset import ImageSet
 from smallnets.training.evaluate import measure
@@ -52,7 +52,7 @@ class Waits(TorchDispatchMode):
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
     # What is looked at once, before the first step, needs values.
-    monkeypatch.setattr(imageset, "check_labels", lambda *_: None)
+    monkeypatch.setattr(labelled, "check_labels", lambda *_: None)
     monkeypatch.setattr(step_module, "all_finite", lambda _: True)
     monkeypatch.setattr(augment, "uniforms", lambda seed, epoch, index, draws: np.full((draws, len(index)), 0.3))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)

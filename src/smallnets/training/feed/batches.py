@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from ...data.augment import normalise
 from ...data.decoding import processors
 from ...data.imageset import ImageSet, ImageStream
+from ...data.stream import Epoch
 from ...errors import DataError, first_line, message
 from ..options import Workers
 from .samples import Samples, Stats, picture_of
@@ -92,7 +93,7 @@ def index_loader(
     No workers read in this process; "auto" does so but for a stream, which every core decodes.
     """
     if workers == "auto":
-        workers = processors() if isinstance(data, ImageStream) else 0
+        workers = processors() if isinstance(data, ImageStream | Epoch) else 0
     return DataLoader(
         data,
         batch_sampler=[index.tolist() for index in batches],

@@ -7,15 +7,17 @@ import contextlib
 import itertools
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ...data.augment import Augmentation, augment, normalise
 from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...data.stateless import key, order
+from ...data.stream import Epoch
+from ...data.windows import Windows
 from ..group import Group
 from ..options import FitOptions, Workers
 from .batches import Batch, ahead, as_floats, index_loader, pictures_and_labels, plan_batches
@@ -35,7 +37,7 @@ class Read(NamedTuple):
     weight: float = 1.0
 
 
-class Begun:
+class OpenEpoch:
     """An epoch whose first batch was looked at; going through it gives that batch again, and then the others."""
 
     def __init__(self, epoch: int, first: int, batches: Generator[Read, None, None]) -> None:
@@ -48,7 +50,7 @@ class Begun:
             yield self.head
         yield from self._rest
 
-    def of(self, epoch: int, first: int) -> "Begun | None":
+    def of(self, epoch: int, first: int) -> "OpenEpoch | None":
         """This, if it is that epoch from that batch on; it is closed where it is not."""
         if self.at == (epoch, first):
             return self
@@ -80,11 +82,11 @@ class Feed:
     def __len__(self) -> int:
         return len(self.samples.data) if isinstance(self.samples.data, DataLoader) else len(self.batches)
 
-    def begin(self, epoch: int, first: int = 0) -> Begun:
+    def open(self, epoch: int, first: int = 0) -> OpenEpoch:
         """An epoch from batch number ``first`` on, its first batch read."""
-        return Begun(epoch, first, self.read(epoch, first))
+        return OpenEpoch(epoch, first, self.read(epoch, first))
 
-    def epoch(self, epoch: int, first: int = 0, begun: Begun | None = None) -> Generator[Batch, None, None]:
+    def epoch(self, epoch: int, first: int = 0, opened: OpenEpoch | None = None) -> Generator[Batch, None, None]:
         """The batches of an epoch from number ``first`` on, prepared ahead where that gains anything.
 
         On a CPU the net has every core, and a thread beside it takes more from it than the few milliseconds that it
@@ -94,7 +96,7 @@ class Feed:
         """
         data = self.samples.data
         source = data.images.device if isinstance(data, ImageSet) else torch.device("cpu")
-        prepared = self._prepared(self.read(epoch, first) if begun is None else begun, epoch)
+        prepared = self._prepared(self.read(epoch, first) if opened is None else opened, epoch)
         stays = source.type == self.device.type or isinstance(data, DataLoader)
         return prepared if stays else ahead(prepared)
 
@@ -112,8 +114,10 @@ class Feed:
                 rows = index.to(data.images.device, non_blocking=True)
                 yield Read(data.images[rows], data.labels[rows], index, size, self._weight(size))
             return
-        seeded = data if isinstance(data, ImageStream) else Seeded(data, self.seed, epoch)
-        loader = index_loader(seeded, mine, self.workers, self.device, key(self.seed, epoch, 1))
+        source: Dataset[Any] = data if isinstance(data, ImageStream) else Seeded(data, self.seed, epoch)
+        if isinstance(data, ImageStream) and self.windowed:
+            source = Epoch(data, self.augmentation, self.seed, epoch)
+        loader = index_loader(source, mine, self.workers, self.device, key(self.seed, epoch, 1))
         for batch, index, size in zip(loader, mine, sizes, strict=True):
             yield Read(*pictures_and_labels(batch, "fit"), index, size, self._weight(size))
 
@@ -126,7 +130,7 @@ class Feed:
                 images, labels = pictures_and_labels(batch, "fit")
                 yield Read(images, labels, torch.empty(0), len(labels) * self.group.world)
 
-    def _prepared(self, batches: Generator[Read, None, None] | Begun, epoch: int) -> Generator[Batch, None, None]:
+    def _prepared(self, batches: Generator[Read, None, None] | OpenEpoch, epoch: int) -> Generator[Batch, None, None]:
         with contextlib.closing(batches):
             for batch in batches:
                 yield self.prepare(batch, epoch)
@@ -137,13 +141,18 @@ class Feed:
         if self.logits is not None and self.samples.labels is None:  # on the host, where looking costs no wait
             check_labels("fit", labels, self.logits)
         images = batch.images.to(self.device, non_blocking=True)
-        images = augment(images, self.augmentation, self.seed, epoch, batch.numbers)
+        images = augment(images, None if self.windowed else self.augmentation, self.seed, epoch, batch.numbers)
         data, cl = self.samples.data, self.channels_last
         if isinstance(data, ImageSet):
             images = normalise(images, data.mean, data.std, cl)
         else:
             images = as_floats(images, self.samples.stats, cl)
         return Batch(images, labels.to(self.device, non_blocking=True), batch.total, batch.weight)
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the readers take the windows, from the pictures as they are stored."""
+        return isinstance(self.samples.data, ImageStream) and isinstance(self.augmentation, Windows)
 
     def _deal(self, index: Tensor) -> Tensor:
         """This process's samples of a global batch; a stand-in where there is none."""

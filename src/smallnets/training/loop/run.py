@@ -68,12 +68,12 @@ class Run:
     def _epoch(self, stop: Stop) -> None:
         progress, options = self.progress, self.options
         self.model.train()
-        begun = (progress.loss_sum, progress.correct) if self.group.leads else (0.0, 0)
-        loss_sum = torch.tensor(begun[0], dtype=torch.float64, device=self.device)
-        correct = torch.tensor(begun[1], dtype=torch.int64, device=self.device)
+        done = (progress.loss_sum, progress.correct) if self.group.leads else (0.0, 0)
+        loss_sum = torch.tensor(done[0], dtype=torch.float64, device=self.device)
+        correct = torch.tensor(done[1], dtype=torch.int64, device=self.device)
         before, started = progress.seconds, time.perf_counter()
         self.display.start(progress.epoch, progress.seen)
-        opened = self.start.begun.of(progress.epoch, progress.batch)
+        opened = self.start.opened.of(progress.epoch, progress.batch)
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch, opened)) as batches:
             while group := list(itertools.islice(batches, options.accumulate)):
                 bad = self.updates.step(group, progress.step, loss_sum, correct)

@@ -9,7 +9,7 @@ from ...data.imageset import ImageSet
 from ...errors import DataError, message
 from ..checkpoint.run_folder import RunFolder, check_same_run
 from ..checkpoint.schema import Checkpoint, DataRecord, Progress, checksum
-from ..feed.feed import Begun, Feed, make_feed
+from ..feed.feed import Feed, OpenEpoch, make_feed
 from ..feed.samples import DataLike, Samples, check_pictures, understand, workers_errors_plain
 from ..group import Group, current_group
 from ..options import FitOptions
@@ -33,7 +33,7 @@ class Start:
     progress: Progress
     plan: Plan
     feed: Feed
-    begun: Begun  # the epoch that is next
+    opened: OpenEpoch  # the epoch that is next
     said: tuple[str, ...]  # lines for a person
 
 
@@ -70,12 +70,12 @@ def begin(
     progress = Progress() if stored is None else resumed(stored, options, learnt.count, len(feed))
     with workers_errors_plain():
         # An epoch whose batches are all done is only to be measured: the next one's first is then looked at.
-        begun = feed.begin(progress.epoch, progress.batch if progress.batch < len(feed) else 0)
+        opened = feed.open(progress.epoch, progress.batch if progress.batch < len(feed) else 0)
     try:
-        if begun.head is None:
+        if opened.head is None:
             advice = "Leave drop_last out, or take a smaller batch."
             raise DataError(message("fit", "at least one batch an epoch", "none", advice))
-        shape = learnt.shape or tuple(begun.head.images.shape[1:])
+        shape = learnt.shape or tuple(opened.head.images.shape[1:])
         check_pictures(shape, model, "fit")
         data = record_of(learnt, measured, shape)
         if folder is not None and stored is not None:
@@ -85,7 +85,7 @@ def begin(
         model.to(device)
         if isinstance(options.augment, str):
             feed = replace(feed, augmentation=learnt.augmentation(options.augment, shape))
-        first = feed.prepare(begun.head, progress.epoch)
+        first = feed.prepare(opened.head, progress.epoch)
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
         logits = probe(model, first, learnt, plan)
         if stored is None:
@@ -93,13 +93,13 @@ def begin(
             plan, said = settle_plan(model, first, loss, options, plan, options.epochs * len(feed), group)
         feed = replace(feed, logits=logits, channels_last=plan.channels_last)
     except BaseException:
-        begun.close()
+        opened.close()
         raise
     lines = [f"fit: {said}"] if said else []
     if stored is not None and progress.epoch < options.epochs and not progress.stopped:
         where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
         lines.append(f"fit: going on from {where} of the run in {options.run_dir}")
-    return Start(group, learnt, measured, data, folder, stored, progress, plan, feed, begun, tuple(lines))
+    return Start(group, learnt, measured, data, folder, stored, progress, plan, feed, opened, tuple(lines))
 
 
 def record_of(train: Samples, val: Samples | None, shape: tuple[int, ...]) -> DataRecord:

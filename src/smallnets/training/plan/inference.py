@@ -26,7 +26,7 @@ def fastest(
     batch_size: int,
     precision: str,
     device: torch.device,
-    group: Group | None = None,
+    group: Group,
 ) -> tuple[nn.Module, Plan, PlanRecord]:
     """A net in eval mode, ready on the device, as fast as it gets, how to run it, and what was found out.
 
@@ -38,7 +38,6 @@ def fastest(
         device: Where to run.
         group: The processes that share the work; the leader decides for all.
     """
-    group = group or Group()
     plain = Plan(device, "bf16" if precision == "bf16" else "fp32")
     if precision != "auto" or samples.is_loader or samples.count < 2 * batch_size:
         return model, plain, PlanRecord()

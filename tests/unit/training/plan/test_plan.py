@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import smallnets as sn
 from smallnets import FitOptions
 from smallnets.training.feed.samples import understand
+from smallnets.training.group import Group
 from smallnets.training.plan import calibrate, inference
 from smallnets.training.plan.calibrate import Timing, choose_plan
 from smallnets.training.plan.plan import Plan
@@ -158,7 +159,7 @@ def test_work_is_seconds_a_picture_times_pictures(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(inference, "run", lambda model, images, plan: (0.1 * len(images), torch.zeros(len(images), 10)))
     for count, much in ((40, False), (60, True)):  # a tenth of a second each
         samples = understand((torch.zeros(count, 1, 32, 32), torch.arange(count) % 10), "evaluate")
-        _, _, facts = inference.fastest(sn.lenet5().eval(), samples, 8, "auto", torch.device("cpu"))
+        _, _, facts = inference.fastest(sn.lenet5().eval(), samples, 8, "auto", torch.device("cpu"), Group())
         assert ("largest_difference" in facts) == much
 
 
