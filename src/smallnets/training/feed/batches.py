@@ -6,7 +6,7 @@ N batch, C channels, H W pixels.
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,7 +64,7 @@ def pictures_and_labels(batch: object, who: str) -> tuple[Tensor, Tensor]:
     return batch[0], labels.long()
 
 
-def together(samples: list[Any]) -> Any:
+def together(samples: list[object]) -> object:
     """A batch out of samples, as torch makes it.
 
     Raises:
@@ -86,8 +86,8 @@ def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) 
 
 
 def index_loader(
-    data: Dataset[Any], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
-) -> DataLoader[Any]:
+    data: Dataset[object], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
+) -> DataLoader[object]:
     """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``.
 
     No workers read in this process; "auto" does so but for a stream, which every core decodes.

@@ -22,7 +22,9 @@ from ...facts import DataFacts
 from ..preserve import lent_generators
 
 Array = Tensor | npt.NDArray[np.generic]
-DataLike = Dataset[Any] | DataLoader[Any] | tuple[Array, Array] | list[Array]  # ImageSet and ImageStream are Datasets
+DataLike = (
+    Dataset[object] | DataLoader[object] | tuple[Array, Array] | list[Array]
+)  # ImageSet and ImageStream are Datasets
 Shape = tuple[int, ...]
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -31,7 +33,7 @@ Stats = tuple[tuple[float, ...], tuple[float, ...]]
 class Samples:
     """A data argument, understood: where the pictures are and how they are normalised."""
 
-    data: Dataset[Any] | DataLoader[Any]
+    data: Dataset[object] | DataLoader[object]
     count: int
     shape: Shape | None = None  # (C, H, W); None where a picture has to be read to know it
     classes: tuple[str, ...] | None = None
