@@ -202,7 +202,7 @@ MISTAKES = [
     (("recipe", "run", "r8-lenet5-digits", "--set", "lrr=1"), "recipe r8-lenet5-digits: expected a setting of fit, of the data"),
     (("recipe", "run", "r8-lenet5-digits", "--epochs", "0"), "fit: expected epochs to be an integer of at least 1; got 0."),
     (("recipe", "run", "r8-lenet5-digits", "--seeds", "0"), "recipe: expected seeds to be an integer of at least 1; got 0."),
-    (("recipe", "run", "r8-lenet5-digits", "--variant", "x"), "expected every variant to be one of "),
+    (("recipe", "run", "r8-lenet5-digits", "--variant", "x"), "recipe r8-lenet5-digits: expected a recipe that has variants; got 'x'."),
     (("sweep", "r8-lenet5-digits", "--set", "lr"), "--set: expected KEY=A,B; got 'lr'."),
     (("sweep", "r8-lenet5-digits", "--set", "lr=1,,2"), "--set: expected KEY=A,B; got 'lr=1,,2'."),
     (("sweep", "r8-lenet5-digits"), "Missing option '--set'."),
@@ -281,6 +281,20 @@ def test_predicting_holds_a_batch_at_a_time(run: Run, trained: Path, monkeypatch
     ids = [line.split(",")[0] for line in Path("out.csv").read_text().splitlines()]
     dogs = [f"dog/{number:03d}.png" for number in range(6)] + ["dog/09.png", "dog/010.png"]
     assert ids == ["id", *(f"cat/{number:03d}.png" for number in range(6)), *dogs]
+
+
+def test_a_submission_has_the_columns_that_are_asked_for(run: Run, trained: Path) -> None:
+    images = str(trained / "test")
+    assert run("predict", "run", images, "--csv", "all.csv", "--device", "cpu")[0] == 0
+    assert run("predict", "run", images, "--csv", "out.csv", "--columns", "id,dog", "--device", "cpu")[0] == 0
+    whole = [line.split(",") for line in Path("all.csv").read_text().splitlines()]
+    assert Path("out.csv").read_text().splitlines() == ["id,dog", *(f"{row[0]},{row[3]}" for row in whole[1:])]
+    code, _, err = run("predict", "run", images, "--csv", "no.csv", "--columns", "id,dgo")
+    assert (
+        code == 2 and "--columns: expected every column to be one of 'id', 'predicted', 'cat', 'dog'; got 'dgo'." in err
+    )
+    code, out, _ = run("evaluate", "run", "--data", str(trained), "--json", "-", "--device", "cpu")
+    assert code == 0 and json.loads(out)["n"] == 12 and len(json.loads(out)["confusion"]) == 2
 
 
 def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
