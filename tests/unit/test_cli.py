@@ -297,6 +297,20 @@ def test_a_submission_has_the_columns_that_are_asked_for(run: Run, trained: Path
     assert code == 0 and json.loads(out)["n"] == 12 and len(json.loads(out)["confusion"]) == 2
 
 
+def test_several_pictures_and_folders(run: Run, trained: Path) -> None:
+    dog, cat = trained / "test" / "dog", trained / "test" / "cat"
+    asked = ("predict", "run", str(dog / "003.png"), str(cat), str(cat / "001.png"), str(dog / "001.png"))
+    code, out, err = run(*asked, "--device", "cpu")
+    assert code == 0, err
+    cats = [f"cat/{number:03d}.png" for number in range(6)]
+    assert [line.split("\t")[0] for line in out.splitlines()] == [*cats, "dog/001.png", "dog/003.png"]
+    shutil.make_archive("all", "zip", trained)
+    code, out, err = run(*asked, "all.zip")
+    assert code == 2 and "predict: expected several pictures or folders; got the zip " in err and err.count("\n") == 1
+    code, out, err = run(*asked, "nowhere.png")
+    assert code == 2 and "expected an existing picture, folder or zip; got 'nowhere.png'" in err
+
+
 def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "current_group", lambda device: Group(1, 2))
     assert run("predict", "run", str(trained / "test"), "--csv", "out.csv") == (0, "", "")

@@ -73,7 +73,9 @@ def measured(found: "Metrics") -> dict[str, Any]:
 @app.command()
 def predict(
     run_dir: Run,
-    images: Annotated[Path, typer.Argument(help="A picture, a folder of any depth, or a zip.", metavar="IMAGES")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Pictures, folders of any depth, or one zip.", metavar="IMAGES...")
+    ],
     csv: Annotated[Path | None, typer.Option(help="Write id, class and probabilities here.")] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns of the CSV: id, predicted, or a class for its probability.  [all]")

@@ -137,7 +137,7 @@ class Experiment:
         train = load(self.source, "train", **loading)
         options, said = small_form(self.net, self.options, train) if self.small_forms else (dict(self.options), "")
         train, loading = to_size(self.net, options, train, self.source, loading)
-        unseen = loading if self.crop == 1 else {**loading, "crop": self.crop}
+        unseen: dict[str, Any] = loading if self.crop == 1 else {**loading, "crop": self.crop}
         val: Pictures | None = None
         if self.watched and self.test is not None:
             val = load(self.source, self.test, **unseen)
