@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -18,7 +19,7 @@ from ...data.imageset import ImageSet, ImageStream
 from ...data.stream import Epoch
 from ...errors import DataError, first_line, message
 from ..options import Workers
-from .samples import Samples, Stats, picture_of
+from .samples import Samples, Stats, picture_of, workers_errors_plain
 
 
 class Batch(NamedTuple):
@@ -87,21 +88,35 @@ def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) 
 
 def index_loader(
     data: Dataset[object], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
-) -> DataLoader[object]:
-    """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``.
+) -> Generator[object, None, None]:
+    """A DataLoader's batches over fixed batches of indices; each worker's generators are seeded from ``seed``.
 
     No workers read in this process; "auto" does so but for a stream, which every core decodes.
     """
+    stream = isinstance(data, ImageStream | Epoch)
     if workers == "auto":
-        workers = processors() if isinstance(data, ImageStream | Epoch) else 0
-    return DataLoader(
+        workers = processors() if stream else 0
+    loader: DataLoader[object] = DataLoader(
         data,
         batch_sampler=[index.tolist() for index in batches],
         num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
-        collate_fn=together,
+        collate_fn=as_arrays if stream else together,
     )
+    return plainly(loader, stream)
+
+
+def plainly(loader: DataLoader[object], stream: bool) -> Generator[object, None, None]:
+    """A loader's batches; what its workers meet is said in one sentence."""
+    with workers_errors_plain():
+        for batch in loader:
+            yield (torch.from_numpy(batch[0]), torch.from_numpy(batch[1])) if stream else batch
+
+
+def as_arrays(samples: list[tuple[Tensor, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """A stream's batch, to go through a pipe: tensors go through shared memory, of which containers have little."""
+    return torch.stack([image for image, _ in samples]).numpy(), np.array([label for _, label in samples])
 
 
 def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:

@@ -7,11 +7,11 @@ import contextlib
 import itertools
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ...data.augment import Augmentation, augment, normalise
 from ...data.imageset import ImageSet, ImageStream, check_labels
@@ -82,6 +82,11 @@ class Feed:
     def __len__(self) -> int:
         return len(self.samples.data) if isinstance(self.samples.data, DataLoader) else len(self.batches)
 
+    @property
+    def windowed(self) -> bool:
+        """Whether the readers take the windows, from the pictures as they are stored."""
+        return isinstance(self.samples.data, ImageStream) and isinstance(self.augmentation, Windows)
+
     def open(self, epoch: int, first: int = 0) -> OpenEpoch:
         """An epoch from batch number ``first`` on, its first batch read."""
         return OpenEpoch(epoch, first, self.read(epoch, first))
@@ -114,9 +119,10 @@ class Feed:
                 rows = index.to(data.images.device, non_blocking=True)
                 yield Read(data.images[rows], data.labels[rows], index, size, self._weight(size))
             return
-        source: Dataset[Any] = data if isinstance(data, ImageStream) else Seeded(data, self.seed, epoch)
-        if isinstance(data, ImageStream) and self.windowed:
-            source = Epoch(data, self.augmentation, self.seed, epoch)
+        if isinstance(data, ImageStream):
+            source: Epoch | Seeded = Epoch(data, self.augmentation if self.windowed else None, self.seed, epoch)
+        else:
+            source = Seeded(data, self.seed, epoch)
         loader = index_loader(source, mine, self.workers, self.device, key(self.seed, epoch, 1))
         for batch, index, size in zip(loader, mine, sizes, strict=True):
             yield Read(*pictures_and_labels(batch, "fit"), index, size, self._weight(size))
@@ -141,18 +147,14 @@ class Feed:
         if self.logits is not None and self.samples.labels is None:  # on the host, where looking costs no wait
             check_labels("fit", labels, self.logits)
         images = batch.images.to(self.device, non_blocking=True)
-        images = augment(images, None if self.windowed else self.augmentation, self.seed, epoch, batch.numbers)
+        if not self.windowed:
+            images = augment(images, self.augmentation, self.seed, epoch, batch.numbers)
         data, cl = self.samples.data, self.channels_last
         if isinstance(data, ImageSet):
             images = normalise(images, data.mean, data.std, cl)
         else:
             images = as_floats(images, self.samples.stats, cl)
         return Batch(images, labels.to(self.device, non_blocking=True), batch.total, batch.weight)
-
-    @property
-    def windowed(self) -> bool:
-        """Whether the readers take the windows, from the pictures as they are stored."""
-        return isinstance(self.samples.data, ImageStream) and isinstance(self.augmentation, Windows)
 
     def _deal(self, index: Tensor) -> Tensor:
         """This process's samples of a global batch; a stand-in where there is none."""

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from ...data.augment import Augmentation, choose
 from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...data.sources import channel_stats
-from ...errors import DataError, OptionError, message
+from ...errors import DataError, OptionError, first_line, message
 from ...facts import DataFacts
 from ..preserve import lent_generators
 
@@ -162,6 +162,12 @@ def workers_errors_plain() -> Generator[None, None, None]:
         if not reported:
             raise
         raise DataError(text.strip()) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        advice = "Memory may have run out: take fewer workers=, or none."
+        got = first_line(error).partition("(")[0].strip() + " that died"
+        raise DataError(message("smallnets", "worker processes that read to the end", got, advice)) from error
 
 
 def natural_input(model: nn.Module) -> tuple[int, int, int] | None:
