@@ -52,7 +52,7 @@ def evaluate(
         batch_size: Samples at a time.
         precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: where there is enough work to gain from it, batch norms are
             folded and bf16 is taken if it is clearly faster; ``plan`` says so, and how well it agrees with fp32.
-        device: A torch device, or ``"auto"``: CUDA where there is one, else the CPU.
+        device: A torch device, or ``"auto"``: the GPU where there is one, else the CPU.
         progress: Show a progress bar.
 
     Raises:
@@ -155,6 +155,7 @@ def measure(
         raise OptionError(message("evaluate", "data that can be dealt out", "a DataLoader under torchrun", advice))
     mine = every[group.rank :: group.world]
     losses: list[Tensor] = []
+    counts: list[int] = []
     hits: list[Tensor] = []
     confusion: Tensor | None = None
     ranks: tuple[int, ...] = ()
@@ -165,15 +166,17 @@ def measure(
         if confusion is None:
             ranks = tuple(rank for rank in topk if rank <= classes)
             confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
-        losses.append(loss(logits, batch.labels).double() * len(batch.labels))
+        losses.append(loss(logits, batch.labels))
+        counts.append(len(batch.labels))
         hits.append(top_hits(logits, batch.labels, ranks))
         cells = batch.labels * classes + logits.argmax(dim=1)  # bincount would wait for a GPU
         confusion.index_add_(0, cells, torch.ones_like(cells))
-    return collect(losses, hits, confusion, ranks, samples, plan, group)
+    return collect(losses, counts, hits, confusion, ranks, samples, plan, group)
 
 
 def collect(
     losses: list[Tensor],
+    counts: list[int],
     hits: list[Tensor],
     confusion: Tensor | None,
     ranks: tuple[int, ...],
@@ -182,9 +185,10 @@ def collect(
     group: Group,
 ) -> Metrics:
     """Bring the processes' rows together in batch order."""
-    rows = torch.stack(losses).cpu().numpy() if losses else np.zeros(0)
-    counts = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
-    parts = group.gather((rows, counts, None if confusion is None else confusion.cpu(), ranks))
+    # Added up on the host: in float64, which not every device has.
+    rows = torch.stack(losses).cpu().double().numpy() * np.array(counts) if losses else np.zeros(0)
+    found = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
+    parts = group.gather((rows, found, None if confusion is None else confusion.cpu(), ranks))
     ranks = next(part[3] for part in parts if part[2] is not None)
     batches = sum(len(part[0]) for part in parts)
     all_losses, all_hits = np.zeros(batches), np.zeros((batches, len(ranks)), dtype=np.int64)

@@ -120,9 +120,12 @@ def as_arrays(samples: list[tuple[Tensor, int]]) -> tuple[np.ndarray, np.ndarray
 
 
 def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
-    """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before."""
+    """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before.
+
+    Apple's GPU shares the memory, and takes its work from one thread.
+    """
     prepared = each_in_order(samples, batches, device)
-    return prepared if device.type == "cpu" else ahead(prepared)
+    return ahead(prepared) if device.type in ("cuda", "xpu") else prepared
 
 
 def each_in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:

@@ -24,6 +24,7 @@ from .batches import Batch, ahead, as_floats, index_loader, pictures_and_labels,
 from .samples import Samples
 from .seeded import Seeded, epoch_of
 
+PORTION = 1 << 27  # bytes of prepared pictures that are made at once on a GPU
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -102,8 +103,8 @@ class Feed:
         data = self.samples.data
         source = data.images.device if isinstance(data, ImageSet) else torch.device("cpu")
         prepared = self._prepared(self.read(epoch, first) if opened is None else opened, epoch)
-        stays = source.type == self.device.type or isinstance(data, DataLoader)
-        return prepared if stays else ahead(prepared)
+        copied = self.device.type in ("cuda", "xpu") and source.type != self.device.type
+        return ahead(prepared) if copied and not isinstance(data, DataLoader) else prepared
 
     def read(self, epoch: int, first: int = 0) -> Generator[Read, None, None]:
         """The batches of an epoch as they are read, each when it is asked for."""
@@ -137,9 +138,23 @@ class Feed:
                 yield Read(images, labels, torch.empty(0), len(labels) * self.group.world)
 
     def _prepared(self, batches: Generator[Read, None, None] | OpenEpoch, epoch: int) -> Generator[Batch, None, None]:
+        """Batch by batch on a CPU and of what is copied; of what lives on a GPU many at once, cut apart again.
+
+        There, asking for the dozen operations that make a batch takes the host longer than a small net takes the GPU.
+        """
         with contextlib.closing(batches):
-            for batch in batches:
-                yield self.prepare(batch, epoch)
+            remaining = iter(batches)
+            for head in remaining:
+                each = max(1, 4 * head.images.numel())
+                several = 1 if head.images.device.type == "cpu" else max(1, PORTION // each)
+                portion = [head, *itertools.islice(remaining, several - 1)]
+                yield from self._cut(self.prepare(joined(portion), epoch), portion)
+
+    def _cut(self, whole: Batch, portion: list[Read]) -> Iterator[Batch]:
+        """The batches that were prepared together."""
+        counts = [len(batch.labels) for batch in portion]
+        parts = zip(whole.images.split(counts), whole.labels.split(counts), portion, strict=True)
+        return (Batch(images, labels, batch.total, batch.weight) for images, labels, batch in parts)
 
     def prepare(self, batch: Read, epoch: int) -> Batch:
         """What was read, on the device, augmented and normalised."""
@@ -165,6 +180,14 @@ class Feed:
         return 1.0 if self.group.rank < size else 0.0
 
 
+def joined(portion: list[Read]) -> Read:
+    """Several batches as one."""
+    if len(portion) == 1:
+        return portion[0]
+    images, labels, numbers, *_ = zip(*portion, strict=True)
+    return Read(torch.cat(images), torch.cat(labels), torch.cat(numbers), 0)
+
+
 def make_feed(model: nn.Module, samples: Samples, options: FitOptions, device: torch.device, group: Group) -> Feed:
     """The feed of a run, in batches that batch norms can take; augmented and checked once its first batch is known."""
     least = 2 * group.world if has_batch_norm(model) else 1
@@ -177,12 +200,20 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, BATCH_NORMS) for module in model.modules())
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; 0 elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "xpu":
+        return torch.xpu.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
+
+
 def resident(samples: Samples, device: torch.device) -> Samples:
     """The samples where their batches are gathered: on a GPU if they take less than half of what is free there."""
     data = samples.data
-    if device.type != "cuda" or not isinstance(data, ImageSet):
-        return samples
-    free, _ = torch.cuda.mem_get_info(device)
-    if data.images.nbytes >= free // 2:
+    if not isinstance(data, ImageSet) or data.images.nbytes >= free_memory(device) // 2:
         return samples
     return replace(samples, data=replace(data, images=data.images.to(device), labels=data.labels.to(device)))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
 from ...errors import message
 from ..options import FitOptions
 from ..records import Row
+from .finite import Tally
 
 
 class Display:
@@ -36,7 +36,7 @@ class Display:
             self.bar = tqdm(total=self.count, initial=done, desc=label, unit="img", leave=False, dynamic_ncols=True)
             self.updated = time.monotonic()
 
-    def step(self, images: int, loss_sum: Tensor, correct: Tensor, seen: int) -> None:
+    def step(self, images: int, tally: Tally, seen: int) -> None:
         """After each step; numbers are fetched from the device only now and then."""
         if self.bar is None:
             return
@@ -44,7 +44,8 @@ class Display:
         now = time.monotonic()
         if now - self.updated > 0.5 and seen:
             self.updated = now
-            self.bar.set_postfix_str(f"loss {loss_sum.item() / seen:.4f}, accuracy {correct.item() / seen:.4f}")
+            tally.look()
+            self.bar.set_postfix_str(f"loss {tally.loss_sum / seen:.4f}, accuracy {tally.correct / seen:.4f}")
 
     def close(self) -> None:
         if self.bar is not None:
