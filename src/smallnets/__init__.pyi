@@ -8,6 +8,12 @@ from .errors import RunError as RunError
 from .errors import ShapeError as ShapeError
 from .errors import SmallnetsError as SmallnetsError
 from .errors import WeightsError as WeightsError
+from .experiments.compare import Comparison as Comparison
+from .experiments.compare import compare as compare
+from .experiments.recipe import Recipe as Recipe
+from .experiments.recipe import recipe as recipe
+from .experiments.running import run_recipe as run_recipe
+from .experiments.running import sweep as sweep
 from .models.alexnet import AlexNet as AlexNet
 from .models.alexnet import alexnet as alexnet
 from .models.base import Net as Net

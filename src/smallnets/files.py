@@ -1,10 +1,13 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
+
+from .errors import RunError, first_line, message
 
 
 @contextlib.contextmanager
@@ -41,6 +44,20 @@ def whole_file(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, in UTF-8, whole or not at all.
+
+    Raises:
+        RunError: When it cannot be written, and why; what was there before is still there.
+    """
+    try:
+        with whole_file(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        advice = "Free some space." if error.errno == errno.ENOSPC else ""
+        raise RunError(message("smallnets", f"to write {path}", first_line(error), advice)) from error
 
 
 def part_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 N batch, C channels, H W pixels; uint8 in, uint8 out (floats stay floats).
 """
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import OptionError, check_choice
+from ..errors import OptionError, check_choice, message
 from .stateless import Uniforms, uniforms
 from .windows import ResizedCropFlip as ResizedCropFlip
 from .windows import ScaleJitterFlip as ScaleJitterFlip
 
 NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip", "scale-jitter-flip")
+PART = re.compile(r"resized-crop-flip\((\d*\.?\d+)\)")  # with the least share of the area
 
 
 class Augmentation(Protocol):
@@ -65,7 +67,7 @@ def choose(name: str, source: str, height: int, who: str = "fit") -> Augmentatio
     Raises:
         ValueError: When there is no such augmentation.
     """
-    check_choice(who, "augment", name, NAMES)
+    check_name(name, who)
     if name == "auto":
         if source in ("digits", "mnist", "fashion-mnist"):
             name = "crop"
@@ -75,7 +77,21 @@ def choose(name: str, source: str, height: int, who: str = "fit") -> Augmentatio
         return Crop(padding=max(1, height // 16))
     if name == "crop-flip":
         return Crop(padding=max(1, height // 8), flip=True)
+    if part := PART.fullmatch(name):
+        return ResizedCropFlip(scale=(float(part[1]), 1.0))
     return {"resized-crop-flip": ResizedCropFlip(), "scale-jitter-flip": ScaleJitterFlip()}.get(name)
+
+
+def check_name(name: str, who: str = "fit") -> None:
+    """Refuse what is no augmentation's name; ``"resized-crop-flip(0.5)"`` takes at least half of the area.
+
+    Raises:
+        ValueError: Naming the nearest that there is.
+    """
+    if not (part := PART.fullmatch(name)):
+        check_choice(who, "augment", name, NAMES)
+    elif not 0 < float(part[1]) <= 1:
+        raise OptionError(message(who, "a share in (0, 1] in augment='resized-crop-flip(share)'", repr(name)))
 
 
 def augment(images: Tensor, augmentation: Augmentation | None, seed: int, epoch: int, index: Tensor) -> Tensor:

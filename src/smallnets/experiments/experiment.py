@@ -1,158 +1,194 @@
 """One whole experiment, as ``smallnets fit`` runs it: data, net, training, and the test split touched once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..data.imageset import ImageSet, ImageStream
-from ..data.sources import NAMES, has_split, load
-from ..errors import DataError, OptionError, ShapeError, message
+from ..data.sources import load
+from ..errors import OptionError, message
 from ..models.base import Net
-from ..models.build import build, entry
+from ..models.build import build
+from ..models.vgg import VGG
+from ..surgery import grow
 from ..training.evaluate import evaluate
+from ..training.feed.samples import understand
 from ..training.fit import fit
 from ..training.group import Group, current_group
+from ..training.history import History
+from ..training.loop.checks import check_run
 from ..training.options import FitOptions
 from ..training.plan.plan import choose_device
-from .report import read_report, write_report
+from .recipe import Recipe
+from .report import Outcome, report_lines, write_report
+from .runs import open_run, read_report, read_run
+from .splits import (
+    Pictures,
+    Splits,
+    check_test,
+    download_once,
+    load_test,
+    shape_of,
+    small_form,
+    stratified_part,
+    to_size,
+)
 
 VALIDATION = 0.1  # share of the training split that is held out
-FILES = "last.ckpt best.ckpt metrics.csv config.json curves.png confusion.png grid.png predictions.csv report.json"
-
-Pictures = ImageSet | ImageStream
 
 
-@dataclass
+@dataclass(frozen=True)
 class Experiment:
-    """What ``smallnets fit`` was asked to do.
+    """What is trained on what, how, and what is looked at when.
 
     Attributes:
-        name: A net of the zoo.
+        net: A net of the zoo.
         options: Its builder's options; classes and channels come from the data unless given.
         source: A data set's name or path.
-        val: The split to validate on; None holds out a tenth of the training split.
-        test: The split to test on.
         loading: Keywords of ``load``.
-        settings: Keywords of ``fit``; the net's recipe fills in what is missing.
+        settings: The options of ``fit``; ``run_dir`` is the folder of everything.
+        val: The split to validate on, or the share of the training split that is held out for it, 0 for none.
+        test: The split to test on, once, at the end; None leaves it out.
+        watched: The test split is looked at every epoch, as some reports do; then nothing is held out.
+        limit: How many pictures of the training split there are to be, at most.
+        grown_from: A run of a shallower VGG to start from.
+        ways: Keywords of ``evaluate``, a set each: other ways to test the net.
+        crop: Share of the shorter side that is seen, from the centre, of what is held out and of the test split.
+        small_forms: Give a net for pictures under 64 pixels the form made for them.
+        recipe: What asked for it, if a recipe did.
     """
 
-    name: str
+    net: str
     options: Mapping[str, Any]
     source: str
-    val: str | None
-    test: str
     loading: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    settings: FitOptions
+    val: str | float = VALIDATION
+    test: str | None = "test"
+    watched: bool = False
+    limit: int | None = None
+    grown_from: Path | None = None
+    ways: Sequence[Mapping[str, Any]] = ()
+    crop: float = 1.0
+    small_forms: bool = False
+    recipe: Recipe | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        return Path(str(self.settings.run_dir))
 
     def run(self) -> Iterator[str]:
-        """Do it; yields the lines of the report."""
-        if self.test in ("train", self.val):
+        """Do it; yields what a person wants to read of it, line by line."""
+        self.check_asked()
+        group = current_group(choose_device(self.settings.device))
+        done = read_report(self.folder)
+        if done is not None and self._is_report(done) and self.recipe is not None:  # of many runs none is read twice
+            yield from self._told_again(done, group)
+            return
+        splits, options, said = self._read(group)
+        torch.manual_seed(self.settings.seed)
+        net = self._build(options, splits.train)
+        check_run(net, understand(splits.train, "fit"), None, self.settings, group)  # before anything is said
+        if group.leads:
+            yield from self._introduction(net, splits)
+            if said:
+                yield said
+        history = fit(net, splits.train, splits.val, options=self.settings)
+        if done is not None and done["epochs"] == len(history) and self._asks_as(done):
+            yield from self._told_again(done, group)
+            return
+        yield from self._test(net, splits, history, group)
+
+    def _asks_as(self, done: Mapping[str, Any]) -> bool:
+        """Whether a report is on what this experiment asks for, as far as the run itself does not tell."""
+        ways = [dict(way) for way in self.ways if self.test is not None]
+        asked = {"test_split": self.test, "ways": ways, "watched": self.watched}
+        return all(done.get(name) == value for name, value in asked.items())
+
+    def _is_report(self, done: Mapping[str, Any]) -> bool:
+        """Whether a report is on this very experiment, complete, so that no picture need be read."""
+        config = read_run(self.folder).config
+        options = json.loads(json.dumps({"name": self.net, **self.options}, default=vars))
+        same = all(done["net"].get(name) == value for name, value in options.items())
+        same = same and done["epochs"] == self.settings.epochs and not self.settings.changes(config["options"])
+        return same and done["data"] == self.source and done.get("limit") == self.limit and self._asks_as(done)
+
+    def _told_again(self, done: Mapping[str, Any], group: Group) -> Iterator[str]:
+        if group.leads:
+            yield f"The run in {self.folder} is complete; this is its report."
+            yield from report_lines(done, self.folder)
+
+    def check_asked(self) -> None:
+        """What is wrong with the options comes to light before any picture is read."""
+        if self.test is not None and self.test in ("train", self.val):
             advice = "A test split is looked at once, at the end; hold out another for validation."
             raise OptionError(message("fit", "a test split that is used for nothing else", repr(self.test), advice))
-        recipe = vars(entry(self.name).recipe)
-        settings = FitOptions(**{**recipe, **self.settings})
         with torch.device("meta"):
-            build(self.name, **self.options)  # wrong options come to light before any picture is read
-        self._check_test()
-        group = current_group(choose_device(settings.device))
-        train, loading = self._load_for_net(download_once(self.source, self.loading, group))
-        if self.val is None:
-            train, val = train.split(VALIDATION, seed=settings.seed)
-        else:
-            val = load(self.source, self.val, **loading)
-        torch.manual_seed(settings.seed)
-        net = self._build(train)
-        folder = Path(str(settings.run_dir))
-        done = read_report(folder)
-        leads = group.leads
-        history = fit(net, train, val, options=settings)
-        if done is not None and done["epochs"] == len(history) and done["test_split"] == self.test:
-            if leads:
-                yield f"The run in {folder} is complete; this is its report."
-                yield from lines(done, folder)
-            return
-        test = self._load_test(loading)
-        if test is None:
-            if leads:
-                yield f"No {self.test!r} split in {self.source}: nothing was tested."
-            return
-        how: dict[str, Any] = {
-            "device": settings.device,
-            "precision": "fp32" if settings.deterministic else settings.precision,
-        }
-        metrics = evaluate(net, test, **how)  # all processes share this
-        if leads:
-            known = {"data": self.source, "classes": list(train.classes), "test_split": self.test}
-            report = write_report(folder, net, test, metrics, history, how, **known)
-            yield from lines(report, folder)
+            build(self.net, **self.options)
+        if self.test is not None:
+            check_test(self.source, self.test)
 
-    def _check_test(self) -> None:
-        """A test split that was asked for by name is there; its pictures are looked at when all is done."""
-        path = Path(self.source)
-        if self.test != "test" and (self.source in NAMES or (path.exists() and not has_split(path, self.test))):
-            advice = "Name another, or leave --test out."
-            raise DataError(message("fit", f"a split {self.test!r} in {self.source} to test on", "none", advice))
-
-    def _build(self, train: Pictures) -> Net:
-        known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
-        return build(self.name, **{**known, **self.options})
-
-    def _load_for_net(self, loading: dict[str, Any]) -> tuple[Pictures, dict[str, Any]]:
-        """The training split at a size that the net takes, and the keywords that make other splits alike."""
+    def _read(self, group: Group) -> tuple[Splits, dict[str, Any], str]:
+        """The splits, the builder's options for them, and a line on those that were not asked for."""
+        loading = download_once(self.source, self.loading, group)
         train = load(self.source, "train", **loading)
-        if loading["size"] is None and not self._takes(train):
-            with torch.device("meta"):
-                natural = build(self.name, **self.options).input_size
-            loading["size"] = natural[1:]
-            train = load(self.source, "train", **loading)
-        channels, *size = shape_of(train)
-        return train, {**loading, "size": tuple(size), "classes": list(train.classes), "channels": channels}
+        options, said = small_form(self.net, self.options, train) if self.small_forms else (dict(self.options), "")
+        train, loading = to_size(self.net, options, train, self.source, loading)
+        unseen: dict[str, Any] = loading if self.crop == 1 else {**loading, "crop": self.crop}
+        val: Pictures | None = None
+        if self.watched and self.test is not None:
+            val = load(self.source, self.test, **unseen)
+        elif isinstance(self.val, str):
+            val = load(self.source, self.val, **unseen)
+        elif self.val:
+            whole = train if self.crop == 1 else load(self.source, "train", **unseen)
+            _, val = self._part(whole).split(self.val, seed=self.settings.seed)
+            train, _ = self._part(train).split(self.val, seed=self.settings.seed)
+            return Splits(train, val, unseen), options, said
+        return Splits(self._part(train), val, unseen), options, said
 
-    def _takes(self, train: Pictures) -> bool:
-        """Whether the net takes the pictures as they are."""
-        if train.shape is None:
-            return False
-        channels, height, width = train.shape
-        try:
-            with torch.device("meta"):
-                net = build(self.name, **{"in_channels": channels, **self.options}).eval()
-                net(torch.empty(2, net.input_size[0], height, width))
-        except ShapeError:
-            return False
-        return True
+    def _part(self, train: Pictures) -> Pictures:
+        return train if self.limit is None else stratified_part(train, self.limit)
 
-    def _load_test(self, loading: Mapping[str, Any]) -> Pictures | None:
-        """The test split; None where a folder or a zip has none."""
-        if self.source not in NAMES and not has_split(Path(self.source).expanduser(), self.test):
-            return None
-        return load(self.source, self.test, **loading)
+    def _build(self, options: Mapping[str, Any], train: Pictures) -> Net:
+        known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
+        net = build(self.net, **{**known, **options})
+        if self.grown_from is not None:
+            shallow, _ = open_run(self.grown_from)
+            if not isinstance(net, VGG) or not isinstance(shallow, VGG):
+                raise OptionError(message("recipe", "two VGGs, one to grow from the other", f"a {self.net}"))
+            grow(net, shallow)
+        return net
 
+    def _introduction(self, net: Net, splits: Splits) -> Iterator[str]:
+        """What data, splits and net it is about."""
+        train, shape = splits.train, "x".join(map(str, shape_of(splits.train)))
+        names = ", ".join(train.classes[:10]) + (", ..." if len(train.classes) > 10 else "")
+        yield f"data   {self.source}: {len(train.classes)} classes ({names}), pictures {shape}"
+        held = "nothing held out"
+        if splits.val is not None and not self.watched:
+            held = f"{len(splits.val):,} to validate on ({self.val if isinstance(self.val, str) else 'held out'})"
+        look = "not looked at" if self.test is None else "looked at every epoch" if self.watched else "looked at once"
+        yield f"splits {len(train):,} to train on, {held}, split {self.test or 'test'!r} {look}"
+        yield f"net    {self.net}, {sum(p.numel() for p in net.parameters()):,} parameters, run folder {self.folder}"
 
-def download_once(source: str, loading: Mapping[str, Any], group: Group) -> dict[str, Any]:
-    """Keywords for ``load``; with several processes, the leader has fetched what is to be downloaded, for all."""
-    if not loading["download"] or group.world == 1:
-        return dict(loading)
-    if group.leads:
-        load(source, "train", **loading)
-    group.wait()
-    return {**loading, "download": False}
-
-
-def shape_of(pictures: Pictures) -> tuple[int, int, int]:
-    if pictures.shape is None:
-        raise DataError(message("fit", "pictures of one size", "several", "Give --size."))
-    return pictures.shape
-
-
-def lines(report: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    """The report in words."""
-    yield ""
-    yield f"test accuracy   {report['test_accuracy']:.4f}  ({report['test_pictures']:,} pictures, looked at once)"
-    yield f"validation      {report['val_accuracy']:.4f}  (best epoch {report['best_epoch']} of {report['epochs']})"
-    yield f"training took   {report['seconds']:.1f} s  ({report['images_per_second']:,.0f} images/s at best)"
-    yield f"parameters      {report['parameters']:,}"
-    there = [name for name in FILES.split() if (folder / name).exists()]
-    yield f"files in {folder}: {', '.join(there)}"
+    def _test(self, net: Net, splits: Splits, history: History, group: Group) -> Iterator[str]:
+        """Measure the trained net on the test split, every asked way, and write the report."""
+        how: dict[str, Any] = {
+            "device": self.settings.device,
+            "precision": "fp32" if self.settings.deterministic else self.settings.precision,
+        }
+        test = None if self.test is None else load_test(self.source, self.test, splits.loading)
+        metrics = None if test is None else evaluate(net, test, **how)  # all processes share this
+        ways = () if test is None else tuple((way, evaluate(net, test, **how, **way).accuracy) for way in self.ways)
+        if not group.leads:
+            return
+        facts = {"data": self.source, "test_split": self.test, "watched": self.watched, "limit": self.limit}
+        outcome = Outcome(self.folder, net, splits, history, test, metrics, ways)
+        report = write_report(outcome, self.settings, how, self.recipe, facts)
+        if test is None and self.test is not None:
+            yield f"No {self.test!r} split in {self.source}: nothing was tested."
+        yield from report_lines(report, self.folder)

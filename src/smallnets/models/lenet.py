@@ -182,7 +182,8 @@ class LeNet1998(Net):
         return RBFOutput() if num_classes else nn.Identity()
 
 
-RECIPE = Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle")
+# With smoothed labels the validation loss, which is reported without, is lowest before the net is at its best.
+RECIPE = Recipe(20, 32, "adamw", 8e-3, 0.01, "onecycle", label_smoothing=0.1, restore_best=False)
 FAMILY = Family("LeCun et al. 1998", 1998, RECIPE, input_size=(1, 32, 32), smallest=32)
 
 

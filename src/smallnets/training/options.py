@@ -9,12 +9,15 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
+from ..data import augment as augmentation
 from ..errors import OptionError, check_choice, check_int, check_number, message, nearest
 from .records import Row
 from .schedules import parse_schedule
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
-AugmentName = Literal["auto", "none", "crop", "crop-flip", "resized-crop-flip"]
+AugmentName = Literal[
+    "auto", "none", "crop", "crop-flip", "resized-crop-flip", "resized-crop-flip(0.5)", "scale-jitter-flip"
+]
 OptimizerLike = OptimizerName | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
 ScheduleLike = (
     Literal["constant", "cosine", "onecycle", "plateau"] | str | Callable[[int, int], float]
@@ -113,7 +116,7 @@ class FitOptions:
         if isinstance(self.loss, str):
             check_choice(who, "loss", self.loss, ("cross-entropy",))
         if isinstance(self.augment, str):
-            check_choice(who, "augment", self.augment, get_args(AugmentName))
+            augmentation.check_name(self.augment)
         if self.mix is not None:
             parse_mix(self.mix)
 

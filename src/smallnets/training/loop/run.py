@@ -58,7 +58,8 @@ class Run:
             stack.enter_context(workers_errors_plain())
             stack.enter_context(plain_memory_error(self.model, options, self.start.data.shape, self.device))
             if self.folder is not None and self.group.leads:
-                self.folder.write_json("config.json", self._checkpoint([]).record())
+                parameters = sum(p.numel() for p in self.model.parameters())
+                self.folder.write_json("config.json", {**self._checkpoint([]).record(), "parameters": parameters})
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.display):
                     self._epoch(stop)
