@@ -1,0 +1,98 @@
+"""``diagnose``: the mistakes that people make with their own nets, named and placed before they train for a day."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import OptionError, ShapeError, message
+from . import rules as _rules
+from .facts import Facts, make_facts, observe
+from .finding import SEVERITIES, Diagnosis, Finding
+from .registry import RULES, Rule
+from .trace import untouched
+
+if TYPE_CHECKING:
+    from .data import Batch
+
+LossLike = Literal["cross-entropy"] | nn.Module | Callable[[Tensor, Tensor], Tensor]
+
+_ = _rules
+
+
+def diagnose(
+    model: nn.Module,
+    input_size: tuple[int, ...] | None = None,
+    *,
+    num_classes: int | None = None,
+    data: object = None,
+    loss: LossLike = "cross-entropy",
+    training: bool = True,
+) -> Diagnosis:
+    """Look for the mistakes that keep a net from learning, and say where they are.
+
+    A copy of the net runs on one small batch: in eval mode, and in training mode with a backward pass. The module
+    itself, its gradients, torch's generators and flags are as before.
+
+    Args:
+        model: Any module that takes one tensor of pictures.
+        input_size: Of one picture, (C, H, W); left out, the net's own or that of ``data``.
+        num_classes: How many logits there should be; left out, what ``data`` says.
+        data: Pictures and labels of any kind that ``fit`` takes; without it the batch is noise.
+        loss: What the net will be trained with: ``"cross-entropy"``, a module or a function of (logits, labels).
+        training: Whether it will be trained; False looks at eval mode alone.
+
+    Returns:
+        The findings; the diagnosis is false where none is above a note.
+
+    Raises:
+        ValueError: When the model is none, or the size cannot be one.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 10), torch.nn.Softmax(dim=1))
+    >>> [(finding.rule, finding.path) for finding in diagnose(net, (3, 8, 8))]
+    [('output-softmax', '2')]
+    """
+    started = time.perf_counter()
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(message("diagnose", "a torch.nn.Module", type(model).__name__))
+    batch: Batch | None = None
+    if data is not None:
+        from .data import first_batch
+
+        batch = first_batch(data, model)
+        num_classes = batch.num_classes if num_classes is None else num_classes
+        input_size = tuple(batch.images.shape[1:])
+    size = check_size(model, input_size)
+    with untouched(model):
+        pair = None if batch is None else (batch.images, batch.labels)
+        facts = make_facts(model, size, num_classes, pair, loss)
+        facts.all_labels = None if batch is None else batch.all_labels
+        observe(facts, training=training)
+        found = list(look(facts, RULES.values()))
+    name = getattr(model, "config", {}).get("name") or type(model).__name__
+    return Diagnosis(name, size, tuple(in_order(found)), time.perf_counter() - started, _model=model)
+
+
+def check_size(model: nn.Module, input_size: object) -> tuple[int, ...]:
+    """The (C, H, W) to run on."""
+    size = getattr(model, "input_size", None) if input_size is None else input_size
+    whole = isinstance(size, tuple | list | torch.Size) and len(size) > 0
+    if not whole or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size):
+        advice = "Give the size of one picture: diagnose(net, (3, 32, 32))."
+        raise ShapeError(message("diagnose", "input_size as positive integers (C, H, W)", repr(input_size), advice))
+    return tuple(size)
+
+
+def look(facts: Facts, rules: Iterable[Rule]) -> Iterable[Finding]:
+    """What the rules find."""
+    for one in rules:
+        if not one.needs_data or facts.given:
+            yield from one.look(facts)
+
+
+def in_order(found: Iterable[Finding]) -> list[Finding]:
+    """The gravest first, else as they were found."""
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -1,0 +1,293 @@
+"""Running a copy of a net on one small batch, forward and backward, and noting what was computed where.
+
+The caller's module, its buffers and gradients, torch's generators and flags are as they were when it is done.
+"""
+
+import contextlib
+import copy
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .graph import INPUT, Graph, Step
+
+SAMPLE = 4096  # numbers a sample that its statistics look at
+SILENT = frozenset(("detach", "alias", "lift_fresh"))
+# What comes from these has a shape of the picture's, but none of its numbers.
+BLANK = frozenset("empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_zeros new_ones".split())
+RANDOM = frozenset(("bernoulli", "bernoulli_", "rand_like", "randn_like", "native_dropout", "uniform_", "normal_"))
+
+
+@dataclass
+class Call:
+    """How often a module ran, what reached it and left it first, and from where it was called.
+
+    Attributes:
+        caller: The path of the module that called it.
+        fed: Whether a gradient can flow back from it to what it was given.
+        feeds: Whether one can flow back into it.
+        source: The step behind its first input.
+    """
+
+    caller: str = ""
+    count: int = 0
+    input: tuple[int, ...] = ()
+    output: tuple[int, ...] = ()
+    fed: bool = False
+    feeds: bool = False
+    source: int | None = None
+
+
+@dataclass
+class Trace:
+    """What one run of the net showed.
+
+    Attributes:
+        graph: The operations.
+        calls: Each module that ran, by path.
+        logits: What the net returned, if that is a tensor.
+        strangers: Weights that trained layers use and the net does not own: the path where, and their shape.
+        used: The parameters that anything was computed with.
+        failure: What ended the run, and the path of the innermost module that was running.
+    """
+
+    graph: Graph = field(default_factory=Graph)
+    calls: dict[str, Call] = field(default_factory=dict)
+    logits: Any = None
+    strangers: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    failure: tuple[str, Exception] | None = None
+
+
+class Watch(TorchDispatchMode):
+    """Notes each ATen operation as a step."""
+
+    def __init__(self, model: nn.Module, images: Tensor, *, numbers: bool) -> None:
+        super().__init__()
+        self.trace, self.path = Trace(), [""]
+        self.count, self.numbers = len(images), numbers
+        self.alive: list[Tensor] = [images]  # a storage that is freed would give its place to another
+        self.makers: dict[Any, int] = {where(images): INPUT}
+        self.writers: dict[int, int] = {storage(images): INPUT}
+        self.owned = {storage(parameter): name for name, parameter in model.named_parameters()}
+        self.random: set[int] = set()  # storages of masks and noise
+        self.foreign: set[int] = set()  # of what is made of weights that the net does not own
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = tensors_in((args, tuple((kwargs or {}).values())))
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name not in SILENT:
+            self.note(name, given, args, out)
+        return out
+
+    def note(self, name: str, given: list[Tensor], args: Any, out: Any) -> None:
+        made = tensors_in((out,))
+        if name in RANDOM and name != "native_dropout":
+            self.random |= {storage(tensor) for tensor in made}
+        if name in BLANK or (name in RANDOM and name != "native_dropout"):
+            for tensor in made:  # its memory may be known from before
+                self.makers.pop(where(tensor), None)
+                self.writers.pop(storage(tensor), None)
+            self.alive += made
+            return
+        masked = any(storage(tensor) in self.random for tensor in given)
+        sources = [self.maker(tensor) for tensor in given]
+        behind = tuple(source for source in sources if source is not None)
+        weights = tuple(self.owned[storage(tensor)] for tensor in given if storage(tensor) in self.owned)
+        self.trace.used |= set(weights)
+        foreign = [tensor for tensor in given if self.is_foreign(tensor)]
+        if behind and foreign:
+            self.trace.strangers += [(self.path[-1], tuple(tensor.shape)) for tensor in foreign]
+        if not made or not behind:
+            for tensor in made:  # a weight made of weights, a mask made of a mask
+                if weights:
+                    self.owned.setdefault(storage(tensor), weights[0])
+                if masked:
+                    self.random.add(storage(tensor))
+                if foreign:
+                    self.foreign.add(storage(tensor))
+            self.alive += made
+            return
+        index = len(self.trace.graph.steps)
+        inplace = name.endswith("_") and not name.startswith("_")
+        numbers = statistics(made[0], self.count) if self.numbers else {}
+        step = Step(
+            index,
+            "dropout" if masked or name == "native_dropout" else name.rstrip("_") if inplace else name,
+            self.path[-1],
+            behind,
+            weights,
+            tuple(made[0].shape),
+            tuple(tuple(tensor.shape) for tensor in given),
+            args[3:] if name == "convolution" else tuple(value for value in args if not isinstance(value, Tensor)),
+            inplace,
+            **numbers,
+        )
+        self.trace.graph.steps.append(step)
+        for tensor in made:
+            self.makers[where(tensor)] = self.writers[storage(tensor)] = index
+        self.alive += made
+
+    def is_foreign(self, tensor: Tensor) -> bool:
+        """Whether it is a trained weight, or made of one, that no optimiser will be given."""
+        if storage(tensor) in self.owned:
+            return False
+        return storage(tensor) in self.foreign or (tensor.requires_grad and tensor.is_leaf)
+
+    def maker(self, tensor: Tensor) -> int | None:
+        """The step that made a tensor; of an unknown view, the last that wrote into its memory."""
+        found = self.makers.get(where(tensor))
+        return self.writers.get(storage(tensor)) if found is None else found
+
+    @contextlib.contextmanager
+    def inside(self, path: str) -> Generator[None, None, None]:
+        self.path.append(path)
+        try:
+            yield
+        finally:
+            self.path.pop()
+
+
+def run(model: nn.Module, images: Tensor, *, numbers: bool = True) -> Trace:
+    """Run the net once and note every operation; the mode (train or eval) is the model's own."""
+    watch = Watch(model, images, numbers=numbers)
+    trace = watch.trace
+    with wrapped(model, watch):
+        try:
+            with watch:
+                trace.logits = model(images)
+        except Exception as error:
+            trace.failure = trace.failure or ("", error)
+    trace.graph.outputs = tuple(
+        made for tensor in tensors_in((trace.logits,)) if (made := watch.maker(tensor)) is not None
+    )
+    return trace
+
+
+@contextlib.contextmanager
+def wrapped(model: nn.Module, watch: Watch) -> Generator[None, None, None]:
+    """Each module's forward says its path to the watch."""
+    trace = watch.trace
+    own: list[tuple[nn.Module, Any]] = []
+
+    def wrap(path: str, module: nn.Module) -> None:
+        inner = module.forward
+        own.append((module, module.__dict__.get("forward")))
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            call = trace.calls.setdefault(path, Call())
+            call.count += 1
+            first = next(iter(tensors_in((args, tuple(kwargs.values())))), None)
+            if not call.input and first is not None:
+                call.input, call.fed = tuple(first.shape), first.requires_grad
+                call.caller, call.source = watch.path[-1], watch.maker(first)
+            with watch.inside(path):
+                try:
+                    out = inner(*args, **kwargs)
+                except Exception as error:
+                    trace.failure = trace.failure or (path, error)
+                    raise
+            made = next(iter(tensors_in((out,))), None)
+            if not call.output and made is not None:
+                call.output, call.feeds = tuple(made.shape), made.requires_grad
+            return out
+
+        module.__dict__["forward"] = forward
+
+    for path, module in model.named_modules():
+        wrap(path, module)
+    try:
+        yield
+    finally:
+        for module, forward in own:
+            if forward is None:
+                module.__dict__.pop("forward", None)
+            else:
+                module.__dict__["forward"] = forward
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """A copy without the caller's hooks; those that make a weight of its parts stay."""
+    twin = copy.deepcopy(model)
+    for module in twin.modules():
+        for name in ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks", "_forward_pre_hooks"):
+            hooks: dict[int, Any] = getattr(module, name)
+            for number, hook in list(hooks.items()):
+                if not type(hook).__module__.startswith("torch.nn.utils"):
+                    del hooks[number]
+    for parameter in twin.parameters():
+        parameter.grad = None
+    return twin
+
+
+@contextlib.contextmanager
+def untouched(model: nn.Module) -> Generator[None, None, None]:
+    """Give back generators and flags, and what a copy may still share with the caller's module."""
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers() if not buffer.is_meta]
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    flags = [(module, module.training) for module in model.modules()]
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, kept in buffers:
+                    if not torch.equal(buffer, kept):
+                        buffer.copy_(kept)
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+            for module, training in flags:
+                module.training = training
+
+
+def statistics(out: Tensor, count: int) -> dict[str, Any]:
+    """Size and spread of an output, over a part of its numbers."""
+    if not out.is_floating_point() or not out.numel():
+        return {}
+    out = out.detach()
+    batched = out.dim() > 1 and len(out) == count
+    rows = out.reshape(count, -1) if batched else out.reshape(1, -1)
+    stride = max(1, rows.shape[1] // SAMPLE)
+    some = rows[:, ::stride].float()
+    size = some.square().mean().sqrt().item()
+    if not batched:
+        return {"size": size}
+    spread = (some - some.mean(0)).square().mean().sqrt().item() if count > 1 else 0.0
+    sums = tuple(some.double().sum(1).tolist())
+    idle = (out.flatten(2).abs().amax((0, 2)) == 0).float().mean().item() if out.dim() > 2 else 0.0
+    if out.dim() == 2:
+        idle = (out.abs().amax(0) == 0).float().mean().item()
+    return {"size": size, "spread": spread, "sums": sums, "idle": idle}
+
+
+def tensors_in(values: Any) -> list[Tensor]:
+    """The tensors in nested tuples, lists and dicts, in order."""
+    found: list[Tensor] = []
+    for value in values.values() if isinstance(values, dict) else values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, tuple | list | dict):
+            found += tensors_in(value)
+        elif hasattr(value, "__dataclass_fields__"):
+            found += tensors_in(vars(value))
+    return found
+
+
+def storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
+
+
+def where(tensor: Tensor) -> tuple[int, int, Sequence[int], Sequence[int]]:
+    """What tells a tensor from other views of the same memory; a view under autograd is not the same object."""
+    return storage(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
+def ratio(small: float, large: float) -> float:
+    """How many times one number is of another; 0 where there is nothing to compare with."""
+    return small / large if large > 0 and math.isfinite(large) else 0.0
