@@ -17,9 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .graph import INPUT, Graph, Step
 
 SAMPLE = 4096  # numbers a sample that its statistics look at
+PLACES = 64  # pixels of a map that are looked at for a channel that is zero
 SILENT = frozenset(("detach", "alias", "lift_fresh"))
 # What comes from these has a shape of the picture's, but none of its numbers.
 BLANK = frozenset("empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_zeros new_ones".split())
+MASKING = frozenset(("mul", "mul_", "div", "div_", "where", "native_dropout", "masked_fill"))
 RANDOM = frozenset(("bernoulli", "bernoulli_", "rand_like", "randn_like", "native_dropout", "uniform_", "normal_"))
 
 
@@ -29,18 +31,22 @@ class Call:
 
     Attributes:
         caller: The path of the module that called it.
+        graded: Whether gradients were switched on where it was called.
         fed: Whether a gradient can flow back from it to what it was given.
         feeds: Whether one can flow back into it.
         source: The step behind its first input.
+        made: The step behind its first output.
     """
 
     caller: str = ""
     count: int = 0
     input: tuple[int, ...] = ()
     output: tuple[int, ...] = ()
+    graded: bool = True
     fed: bool = False
     feeds: bool = False
     source: int | None = None
+    made: int | None = None
 
 
 @dataclass
@@ -78,6 +84,11 @@ class Watch(TorchDispatchMode):
         self.random: set[int] = set()  # storages of masks and noise
         self.foreign: set[int] = set()  # of what is made of weights that the net does not own
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing here is ever compiled, and saying so would cost the import of the compiler."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = tensors_in((args, tuple((kwargs or {}).values())))
         out = func(*args, **(kwargs or {}))
@@ -96,7 +107,7 @@ class Watch(TorchDispatchMode):
                 self.writers.pop(storage(tensor), None)
             self.alive += made
             return
-        masked = any(storage(tensor) in self.random for tensor in given)
+        masked = name in MASKING and any(storage(tensor) in self.random for tensor in given)
         sources = [self.maker(tensor) for tensor in given]
         behind = tuple(source for source in sources if source is not None)
         weights = tuple(self.owned[storage(tensor)] for tensor in given if storage(tensor) in self.owned)
@@ -187,6 +198,7 @@ def wrapped(model: nn.Module, watch: Watch) -> Generator[None, None, None]:
             if not call.input and first is not None:
                 call.input, call.fed = tuple(first.shape), first.requires_grad
                 call.caller, call.source = watch.path[-1], watch.maker(first)
+                call.graded = torch.is_grad_enabled()
             with watch.inside(path):
                 try:
                     out = inner(*args, **kwargs)
@@ -196,6 +208,7 @@ def wrapped(model: nn.Module, watch: Watch) -> Generator[None, None, None]:
             made = next(iter(tensors_in((out,))), None)
             if not call.output and made is not None:
                 call.output, call.feeds = tuple(made.shape), made.requires_grad
+                call.made = watch.maker(made)
             return out
 
         module.__dict__["forward"] = forward
@@ -247,23 +260,21 @@ def untouched(model: nn.Module) -> Generator[None, None, None]:
 
 
 def statistics(out: Tensor, count: int) -> dict[str, Any]:
-    """Size and spread of an output, over a part of its numbers."""
+    """Size and spread of an output, over a part of its numbers: reading all of them would take as long as the net."""
     if not out.is_floating_point() or not out.numel():
         return {}
     out = out.detach()
     batched = out.dim() > 1 and len(out) == count
-    rows = out.reshape(count, -1) if batched else out.reshape(1, -1)
-    stride = max(1, rows.shape[1] // SAMPLE)
-    some = rows[:, ::stride].float()
-    size = some.square().mean().sqrt().item()
-    if not batched:
-        return {"size": size}
-    spread = (some - some.mean(0)).square().mean().sqrt().item() if count > 1 else 0.0
-    sums = tuple(some.double().sum(1).tolist())
-    idle = (out.flatten(2).abs().amax((0, 2)) == 0).float().mean().item() if out.dim() > 2 else 0.0
-    if out.dim() == 2:
-        idle = (out.abs().amax(0) == 0).float().mean().item()
-    return {"size": size, "spread": spread, "sums": sums, "idle": idle}
+    rows = out.reshape(count if batched else 1, -1)
+    some = rows[:, :: max(1, rows.shape[1] // SAMPLE)].float()
+    found: dict[str, Any] = {"size": some.square().mean().sqrt().item()}
+    if batched:
+        found["spread"] = (some - some.mean(0)).square().mean().sqrt().item()
+        found["sums"] = tuple(some.double().sum(1).tolist())
+        places = out.reshape(count, out.shape[1], -1)
+        places = places[:, :, :: max(1, places.shape[2] // PLACES)]
+        found["idle"] = (places.abs().amax((0, 2)) == 0).float().mean().item()
+    return found
 
 
 def tensors_in(values: Any) -> list[Tensor]:

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..facts import Facts
 from ..finding import Evidence, Finding
-from ..graph import BATCH_NORMS, Step
+from ..graph import BATCH_NORMS, INPUT, Step
 from ..registry import rule
 
 # Where the derivative is zero or there is none.
@@ -81,6 +81,11 @@ def place_of_cut(facts: Facts, cut: set[str]) -> tuple[str, str]:
         deepest = [path for path in inner if not any(other != path and inside(other, path) for other in inner)]
         above = [path for path in deepest if "." in path or path]
         # Children that give nothing, called by one whose own output feeds: it is the caller that cuts them off.
+        if above and not trace.calls[above[-1]].graded:  # no_grad was on before it was called
+            path = above[-1]
+            while path and not trace.calls[path].graded:
+                path = trace.calls[path].caller
+            return path, "no_grad"
         callers = {trace.calls[path].caller for path in above}
         if len(callers) == 1 and len(above) > 1:
             return callers.pop(), ""
@@ -128,6 +133,9 @@ def zero_gradient(facts: Facts) -> Iterator[Finding]:
         if opening & set(step.weights):
             opened |= graph.made_from(step.index)
     held = [step for step in graph.steps if zero & set(step.weights) and step.index not in opened]
+    # What comes behind the place gets zeros in, and has no gradient for that reason.
+    fed = [step for step in held if step.sources[0] == INPUT or graph.steps[step.sources[0]].size > 0]
+    held = fed or held
     names = [name for step in held for name in step.weights if name in zero]
     if names:
         last = held[-1]
@@ -199,8 +207,8 @@ def symmetric_initialisation(facts: Facts) -> Iterator[Finding]:
         name = next((name for name in step.weights if facts.model.get_parameter(name).dim() > 1), None)
         if name is None or step is weighed[-1]:
             continue
-        weight = facts.model.get_parameter(name).detach()
-        rows = weight.flatten(1)
+        weight = facts.model.get_parameter(name)
+        rows = weight.detach().flatten(1)
         depthwise = weight.dim() > 2 and weight.shape[1] == 1
         alike = len(rows) > 1 and bool((rows == rows[:1]).all()) and (not depthwise or not bool(rows.any()))
         if alike and weight.requires_grad and not ends_branch(step, facts):

@@ -41,6 +41,8 @@ def kernel_of(step: Step, facts: Facts) -> tuple[int, int] | None:
     cheap=True,
 )
 def map_too_small(facts: Facts) -> Iterator[Finding]:
+    if facts.eval.failure is not None:
+        return
     wasted = [step for step in facts.graph.steps if padded(step, facts)]
     if wasted:
         step = wasted[0]

@@ -58,7 +58,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
         if len(behind) != 1 or behind[0] == INPUT or not graph.steps[behind[0]].weighed:
             continue
         first = widths(graph.steps[behind[0]], facts)
-        if first is None or first[1] < min(first[0] * first[2], second[1]) or window(first, second):
+        if first is None or first[1] < min(first[0], second[1]):
             continue
         if len([user for user in facts.users[behind[0]] if user.op not in LAYOUT]) > 1:
             continue  # something else takes it, too
@@ -66,13 +66,6 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
         evidence: Evidence = {"before": before, "widths": [first[0], first[1], second[1]]}
         advice = f"Put an activation behind {before}: nn.ReLU()."
         yield Finding("missing-nonlinearity", "warning", step.path, evidence, advice)
-
-
-def window(first: tuple[int, int, int], second: tuple[int, int, int]) -> bool:
-    """Whether a large window was taken apart into two smaller ones through fewer numbers than it has itself."""
-    return first[2] > 1 and second[2] > 1 and first[1] * (first[0] * first[2] + second[1] * second[2]) < (
-        first[0] * second[1] * first[2] * second[2]
-    ) // 2 and first[1] < first[0]
 
 
 @rule(

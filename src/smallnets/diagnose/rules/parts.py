@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 from ...errors import first_line
 from ..facts import Facts
 from ..finding import Evidence, Finding
+from ..graph import lays_out
 from ..registry import rule
 
 
@@ -132,13 +133,16 @@ def shared_module(facts: Facts) -> Iterator[Finding]:
     source="torch.nn.Module.register_full_backward_hook",
 )
 def inplace_under_hooks(facts: Facts) -> Iterator[Finding]:
-    if not facts.hooked:
-        return
-    for step in facts.training.graph.steps:
-        near = [path for path in facts.hooked if path == step.path or path == step.path.rpartition(".")[0]]
-        users = {facts.training.graph.steps[source].path for source in step.sources if source >= 0}
-        near += [path for path in facts.hooked if path in users]
-        if step.inplace and near:
-            advice = "Build it with inplace=False (nn.ReLU(); out = out + x)."
-            yield Finding("inplace-under-hooks", "error", step.path, {"operation": step.op, "hook at": near[0]}, advice)
-            return
+    trace = facts.training
+    calls = [(path, trace.calls[path]) for path in facts.hooked if path in trace.calls]
+    for step in trace.graph.steps:
+        if not step.inplace or not calls:
+            continue
+        written = set(trace.graph.back(step.sources[0], lays_out)) | {step.sources[0]}
+        for path, call in calls:
+            within = not path or step.path == path or step.path.startswith(f"{path}.")
+            if (call.source if within else call.made) in written:
+                advice = "Build it with inplace=False (nn.ReLU(), out = out + x)."
+                evidence: Evidence = {"operation": step.op, "hook": path or "the net"}
+                yield Finding("inplace-under-hooks", "error", step.path, evidence, advice)
+                return

@@ -13,7 +13,7 @@ from ..facts import Facts
 from ..finding import Evidence, Finding
 from ..registry import rule
 
-NEAR = 0.5  # share of weights of one shape, of all weights of both
+NEAR = 0.4  # share of weights of one shape, of all weights of both
 SHOWN = 3  # differences
 
 

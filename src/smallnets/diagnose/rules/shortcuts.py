@@ -68,7 +68,7 @@ def joins(graph: Graph) -> list[Join]:
 )
 def broadcast_shortcut(facts: Facts) -> Iterator[Finding]:
     graph = facts.graph
-    for step in graph.named(("add", "sub")):
+    for step in graph.named(("add",)):
         sources = tuple(dict.fromkeys(source for source in step.sources if source != INPUT))
         if len(step.sources) != 2 or step.weights or not sources or len(step.shapes) < 2:
             continue
@@ -77,7 +77,7 @@ def broadcast_shortcut(facts: Facts) -> Iterator[Finding]:
             continue
         small = min((0, 1), key=lambda place: _count(shapes[place]))
         made = step.sources[small]
-        wide = shapes[small][2:] and all(side == 1 for side in shapes[small][2:]) and pooled(graph, made)
+        wide = pooled(graph, made)
         gates = [user for user in facts.users[step.index] if user.op in GATES]
         if wide or gates:
             continue
