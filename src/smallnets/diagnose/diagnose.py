@@ -1,21 +1,18 @@
 """``diagnose``: the mistakes that people make with their own nets, named and placed before they train for a day."""
 
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, ShapeError, message
 from . import rules as _rules
+from .data import first_pictures
 from .facts import Facts, make_facts, observe
 from .finding import SEVERITIES, Diagnosis, Finding
 from .registry import RULES, Rule
 from .trace import untouched
-
-if TYPE_CHECKING:
-    from .data import Batch
 
 LossLike = Literal["cross-entropy"] | nn.Module | Callable[[Tensor, Tensor], Tensor]
 
@@ -58,11 +55,8 @@ def diagnose(
     started = time.perf_counter()
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(message("diagnose", "a torch.nn.Module", type(model).__name__))
-    batch: Batch | None = None
-    if data is not None:
-        from .data import first_batch
-
-        batch = first_batch(data, model)
+    batch = None if data is None else first_pictures(data)
+    if batch is not None:
         num_classes = batch.num_classes if num_classes is None else num_classes
         input_size = tuple(batch.images.shape[1:])
     size = check_size(model, input_size)
@@ -76,11 +70,14 @@ def diagnose(
     return Diagnosis(name, size, tuple(in_order(found)), time.perf_counter() - started, _model=model)
 
 
-def check_size(model: nn.Module, input_size: object) -> tuple[int, ...]:
+def check_size(model: nn.Module, input_size: Any) -> tuple[int, ...]:
     """The (C, H, W) to run on."""
-    size = getattr(model, "input_size", None) if input_size is None else input_size
-    whole = isinstance(size, tuple | list | torch.Size) and len(size) > 0
-    if not whole or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size):
+    size: Any = getattr(model, "input_size", None) if input_size is None else input_size
+    if (
+        not isinstance(size, Sequence)
+        or not size
+        or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size)
+    ):
         advice = "Give the size of one picture: diagnose(net, (3, 32, 32))."
         raise ShapeError(message("diagnose", "input_size as positive integers (C, H, W)", repr(input_size), advice))
     return tuple(size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .graph import Graph, Step
+from .graph import BATCH_NORMS, Graph, Step
 from .trace import Trace, private_copy, run, tensors_in
 
 PICTURES = 4  # in the batch; half of it where a picture is large
@@ -52,6 +52,12 @@ class Facts:
     def graph(self) -> Graph:
         """Of the run in eval mode, where norms and dropout are plain."""
         return self.eval.graph if self.eval.graph.outputs else self.training.graph
+
+    @property
+    def start(self) -> Graph:
+        """Where to read sizes: batch norms have no statistics before training, dropout none of the pictures'."""
+        normed = any(step.op in BATCH_NORMS for step in self.training.graph.steps)
+        return self.training.graph if normed and self.training.graph.outputs else self.graph
 
     @property
     def logits(self) -> Tensor | None:
@@ -128,7 +134,11 @@ def backward(facts: Facts, outputs: Sequence[Tensor]) -> None:
 
 
 def make_facts(
-    model: nn.Module, input_size: tuple[int, ...], num_classes: int | None, batch: tuple[Tensor, Tensor] | None, loss: Any
+    model: nn.Module,
+    input_size: tuple[int, ...],
+    num_classes: int | None,
+    batch: tuple[Tensor, Tensor] | None,
+    loss: Any,
 ) -> Facts:
     """Facts before any run: the copy, and the batch on the net's device and in its precision."""
     twin = private_copy(model)

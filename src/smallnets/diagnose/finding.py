@@ -1,12 +1,12 @@
 """What a diagnosis says: its findings, as text, page and plain data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-Evidence = dict[str, int | float | str | bool | list[int] | list[float] | list[str] | None]
+Evidence = dict[str, int | float | str | Sequence[int] | Sequence[float] | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)

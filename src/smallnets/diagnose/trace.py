@@ -5,8 +5,7 @@ The caller's module, its buffers and gradients, torch's generators and flags are
 
 import contextlib
 import copy
-import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,19 @@ SAMPLE = 4096  # numbers a sample that its statistics look at
 PLACES = 64  # pixels of a map that are looked at for a channel that is zero
 SILENT = frozenset(("detach", "alias", "lift_fresh"))
 # What comes from these has a shape of the picture's, but none of its numbers.
-BLANK = frozenset("empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_zeros new_ones".split())
+BLANK = frozenset(
+    (
+        "empty_like",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "rand_like",
+        "randn_like",
+        "new_empty",
+        "new_zeros",
+        "new_ones",
+    ,)
+)
 MASKING = frozenset(("mul", "mul_", "div", "div_", "where", "native_dropout", "masked_fill"))
 RANDOM = frozenset(("bernoulli", "bernoulli_", "rand_like", "randn_like", "native_dropout", "uniform_", "normal_"))
 
@@ -74,7 +85,7 @@ class Watch(TorchDispatchMode):
     """Notes each ATen operation as a step."""
 
     def __init__(self, model: nn.Module, images: Tensor, *, numbers: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.trace, self.path = Trace(), [""]
         self.count, self.numbers = len(images), numbers
         self.alive: list[Tensor] = [images]  # a storage that is freed would give its place to another
@@ -294,11 +305,6 @@ def storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
-def where(tensor: Tensor) -> tuple[int, int, Sequence[int], Sequence[int]]:
+def where(tensor: Tensor) -> tuple[Any, ...]:
     """What tells a tensor from other views of the same memory; a view under autograd is not the same object."""
     return storage(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
-
-
-def ratio(small: float, large: float) -> float:
-    """How many times one number is of another; 0 where there is nothing to compare with."""
-    return small / large if large > 0 and math.isfinite(large) else 0.0

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import torch
 from torch import nn
 
 from ..facts import Facts
@@ -11,7 +10,28 @@ from ..graph import BATCH_NORMS, INPUT, Step
 from ..registry import rule
 
 # Where the derivative is zero or there is none.
-FLAT = frozenset("round floor ceil trunc sign sgn heaviside argmax argmin argsort bucketize one_hot eq ne gt ge lt le".split())
+FLAT = frozenset(
+    (
+        "round",
+        "floor",
+        "ceil",
+        "trunc",
+        "sign",
+        "sgn",
+        "heaviside",
+        "argmax",
+        "argmin",
+        "argsort",
+        "bucketize",
+        "one_hot",
+        "eq",
+        "ne",
+        "gt",
+        "ge",
+        "lt",
+        "le",
+    ,)
+)
 
 
 def trained(facts: Facts) -> dict[str, nn.Parameter]:
@@ -43,7 +63,9 @@ def no_gradient(facts: Facts) -> Iterator[Finding]:
         yield Finding("no-gradient", "error", path, evidence, advice)
     elif flat:
         step, names = flat
-        advice = f"{step.op} has no gradient: leave it out, or pass it straight through: x + ({step.op}(x) - x).detach()."
+        advice = (
+            f"{step.op} has no gradient: leave it out, or pass it straight through: x + ({step.op}(x) - x).detach()."
+        )
         evidence = {"weights": len(names), "first": names[0], "operation": step.op}
         yield Finding("no-gradient", "error", step.path, evidence, advice)
 

@@ -1,7 +1,7 @@
 """Feature maps: too small, copied, skipped over, smaller in their field than the picture."""
 
 from collections.abc import Iterator
-
+from typing import Any
 
 from ...errors import SmallnetsError
 from ...summary import min_input_size, receptive_field
@@ -14,9 +14,9 @@ from .shortcuts import GLOBAL, joins
 POOLS = frozenset(("max_pool2d_with_indices", "max_pool2d", "avg_pool2d"))
 
 
-def pair(value: object) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
     """(h, w) of what may be one number for both."""
-    numbers = list(value) if isinstance(value, list | tuple) else [value]
+    numbers = value if isinstance(value, list | tuple) else [value]
     return (int(numbers[0]), int(numbers[-1])) if numbers else (0, 0)
 
 
@@ -191,5 +191,3 @@ def windows(step: Step, facts: Facts) -> tuple[tuple[int, int] | None, tuple[int
         window = pair(step.args[0])
         return window, pair(step.args[1]) if len(step.args) > 1 and step.args[1] else window
     return None, (1, 1)
-
-

@@ -18,8 +18,8 @@ FAR = 2.0  # times ln K from which the first loss is far
 
 
 def layers(facts: Facts) -> list[Step]:
-    """The weighed layers in order, each with the numbers that the eval run saw."""
-    return [step for step in facts.graph.steps if step.weighed and step.spread is not None]
+    """The weighed layers in order, each with the numbers that were seen there."""
+    return [step for step in facts.start.steps if step.weighed and step.spread is not None]
 
 
 @rule(
@@ -43,7 +43,7 @@ def vanishing(facts: Facts) -> Iterator[Finding]:
     if not seen:
         return
     first, last = seen[0][1], seen[-1][1]
-    if 0 < first and last < VANISHED and last < first / 100:
+    if first > 0 and last < VANISHED and last < first / 100:
         step = next(step for step, share in seen if share < VANISHED)
         evidence: Evidence = {"differs_between_pictures": last, "in_first_layer": first, "layers": len(steps)}
         advice = "Draw weights for the activation (kaiming_normal_ for ReLU), add batch norms, or shortcuts."
@@ -83,7 +83,7 @@ def gradient_ratio(facts: Facts, steps: list[Step]) -> tuple[float, str] | None:
 )
 def exploding(facts: Facts) -> Iterator[Finding]:
     given = float(facts.images.float().square().mean().sqrt())
-    for step in facts.graph.steps:
+    for step in facts.start.steps:
         if not math.isfinite(step.size):
             evidence: Evidence = {"size": step.size}
             yield Finding("exploding", "error", step.path, evidence, "Draw smaller weights, or normalise in between.")

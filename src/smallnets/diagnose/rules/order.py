@@ -54,7 +54,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
         second = widths(step, facts) if step.weighed else None
         if second is None:
             continue
-        behind = [index for index in graph.back(step.sources[0], linear)]
+        behind = list(graph.back(step.sources[0], linear))
         if len(behind) != 1 or behind[0] == INPUT or not graph.steps[behind[0]].weighed:
             continue
         first = widths(graph.steps[behind[0]], facts)
@@ -83,7 +83,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
 def bias_before_norm(facts: Facts) -> Iterator[Finding]:
     found: list[tuple[str, int]] = []
     for step in facts.graph.steps:
-        users = [user for user in facts.users[step.index]]
+        users = list(facts.users[step.index])
         biases = [name for name in step.weights if in_model(name, facts) and facts.model.get_parameter(name).dim() == 1]
         if step.weighed and biases and users and all(user.op in BATCH_NORMS for user in users):
             found.append((step.path, facts.model.get_parameter(biases[0]).numel()))

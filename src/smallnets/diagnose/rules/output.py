@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..facts import Facts
-from ..finding import Finding
+from ..finding import Evidence, Finding, Severity
 from ..graph import ACTIVATIONS, INPUT, rescales
 from ..registry import rule
 
-HARD = frozenset(("leaky_relu", "prelu", "_prelu_kernel", "elu", "gelu", "silu", "mish", "hardswish", "celu", "selu"))
+SOFT = frozenset(("leaky_relu", "prelu", "_prelu_kernel", "elu", "gelu", "silu", "mish", "hardswish", "celu", "selu"))
 
 
 def takes_logits(facts: Facts) -> bool:
@@ -55,10 +55,13 @@ def output_softmax(facts: Facts) -> Iterator[Finding]:
     advice = "Return the logits: leave the softmax out, and apply it where probabilities are shown."
     if logarithm and takes_logits(facts):
         yield Finding("output-softmax", "warning", path, {"operation": "log_softmax"}, advice)
-    elif (last is not None and last.op in ("_softmax", "softmax")) or sums_to_one(logits):
-        if takes_logits(facts) or isinstance(facts.loss, nn.NLLLoss) or facts.loss is F.nll_loss:
-            floor = math.log(1 + (logits.shape[1] - 1) / math.e)
-            yield Finding("output-softmax", "error", path, {"operation": "softmax", "lowest_loss": floor}, advice)
+        return
+    negative = isinstance(facts.loss, nn.NLLLoss) or facts.loss is F.nll_loss
+    if not takes_logits(facts) and not negative:
+        return
+    if (last is not None and last.op == "_softmax") or sums_to_one(logits):
+        floor = math.log(1 + (logits.shape[1] - 1) / math.e)
+        yield Finding("output-softmax", "error", path, {"operation": "softmax", "lowest_loss": floor}, advice)
 
 
 @rule(
@@ -80,7 +83,7 @@ def output_activation(facts: Facts) -> Iterator[Finding]:
     if len(steps) == 1 and steps[0].op in ACTIVATIONS:
         op = steps[0].op.lstrip("_")
         advice = f"Return what goes into the {op}."
-        severity = "warning" if steps[0].op in HARD else "error"
+        severity: Severity = "warning" if steps[0].op in SOFT else "error"
         yield Finding("output-activation", severity, steps[0].path, {"operation": op}, advice)
 
 
@@ -107,7 +110,7 @@ def output_size(facts: Facts) -> Iterator[Finding]:
         wanted = facts.num_classes
         layer = facts.modules.get(path)
         line = f"nn.Linear({layer.in_features}, {wanted})" if isinstance(layer, nn.Linear) else f"{wanted} outputs"
-        evidence = {"classes": wanted, "logits": logits.shape[1]}
+        evidence: Evidence = {"classes": wanted, "logits": logits.shape[1]}
         yield Finding("output-size", "error", path, evidence, f"Give the last layer one output a class: {line}.")
 
 
@@ -144,6 +147,6 @@ def flatten_batch(facts: Facts) -> Iterator[Finding]:
                 if step.shapes[0][0] != count or math.prod(step.shape) % count:
                     continue
                 advice = "Keep the first dimension: x.flatten(1), or x.view(x.size(0), -1)."
-                evidence = {"before": list(step.shapes[0]), "after": list(step.shape)}
+                evidence: Evidence = {"before": list(step.shapes[0]), "after": list(step.shape)}
                 yield Finding("flatten-batch", "error", step.path, evidence, advice)
                 return

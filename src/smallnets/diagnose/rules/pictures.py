@@ -1,19 +1,27 @@
 """The caller's pictures and labels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..facts import Facts
-from ..finding import Evidence, Finding
-from ..registry import rule
+from ..finding import Evidence, Finding, Severity
+from ..registry import Look, rule
 
 EXAMPLE = "nn.Sequential(nn.Flatten(), nn.Linear(192, 10))"
 
 
-def data_rule(name: str, severity: str, looks_for: str, why: str, on_purpose: str = ""):  # type: ignore[no-untyped-def]
+def data_rule(name: str, severity: Severity, looks_for: str, why: str, on_purpose: str = "") -> Callable[[Look], Look]:
+    """A rule that looks at pictures and labels; any net may be their example."""
     return rule(
-        name, severity, looks_for=looks_for, faulty=EXAMPLE, sound=EXAMPLE, why=why, on_purpose=on_purpose,  # type: ignore[arg-type]
-        needs_data=True, cheap=True,
-    )  # fmt: skip
+        name,
+        severity,
+        looks_for=looks_for,
+        faulty=EXAMPLE,
+        sound=EXAMPLE,
+        why=why,
+        on_purpose=on_purpose,
+        needs_data=True,
+        cheap=True,
+    )
 
 
 @data_rule(

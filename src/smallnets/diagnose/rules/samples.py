@@ -39,7 +39,9 @@ def mixes_samples(facts: Facts) -> Iterator[Finding]:
     evidence: Evidence = {"change": change, "size": size, "operation": operation}
     advice = "Keep the batch the first dimension everywhere: permute(0, ...), flatten(1)."
     if operation in BATCH_NORMS:
-        advice = "Let the norm use its running statistics: module.eval(), track_running_stats=True, training=self.training."
+        advice = (
+            "Let the norm use its running statistics: module.eval(), track_running_stats=True, training=self.training."
+        )
     yield Finding("mixes-samples", "error", path, evidence, advice)
 
 

@@ -97,7 +97,9 @@ def pooled(graph: Graph, index: int) -> bool:
     """Whether a picture-wide summary is close behind: through 1x1 convolutions, norms and activations."""
     near = graph.back(
         index,
-        lambda one: one.op not in GLOBAL and (one.op in LAYOUT or one.op in ACTIVATIONS or one.op in NORMS or one.weighed),
+        lambda one: (
+            one.op not in GLOBAL and (one.op in LAYOUT or one.op in ACTIVATIONS or one.op in NORMS or one.weighed)
+        ),
     )
     return any(made != INPUT and graph.steps[made].op in GLOBAL for made in near)
 
@@ -181,7 +183,9 @@ def wide_bottleneck(facts: Facts) -> Iterator[Finding]:
         layers = [step for step in join.weighed(join.branch) if step.op == "convolution"]
         if len(layers) != 3:
             continue
-        shapes = [facts.model.get_parameter(step.weights[0]).shape for step in layers if in_model(step.weights[0], facts)]
+        shapes = [
+            facts.model.get_parameter(step.weights[0]).shape for step in layers if in_model(step.weights[0], facts)
+        ]
         if len(shapes) != 3 or any(len(shape) != 4 for shape in shapes):
             continue
         squeeze, middle, widen = shapes
