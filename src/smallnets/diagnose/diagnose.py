@@ -73,14 +73,11 @@ def diagnose(
 def check_size(model: nn.Module, input_size: Any) -> tuple[int, ...]:
     """The (C, H, W) to run on."""
     size: Any = getattr(model, "input_size", None) if input_size is None else input_size
-    if (
-        not isinstance(size, Sequence)
-        or not size
-        or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size)
-    ):
+    sides = list(size) if isinstance(size, Sequence) else []
+    if not sides or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
         advice = "Give the size of one picture: diagnose(net, (3, 32, 32))."
         raise ShapeError(message("diagnose", "input_size as positive integers (C, H, W)", repr(input_size), advice))
-    return tuple(size)
+    return tuple(sides)
 
 
 def look(facts: Facts, rules: Iterable[Rule]) -> Iterable[Finding]:

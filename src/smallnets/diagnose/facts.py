@@ -151,6 +151,6 @@ def make_facts(
     else:
         images, labels = batch
     images = images.to(like.device, like.dtype)
-    hooked = tuple(path for path, module in model.named_modules() if module._backward_hooks)
+    hooked = tuple(path for path, module in model.named_modules() if module._backward_hooks)  # pyright: ignore[reportPrivateUsage]
     function = F.cross_entropy if loss == "cross-entropy" else loss
     return Facts(twin, images, labels.to(like.device), num_classes, function, given=batch is not None, hooked=hooked)

@@ -10,64 +10,19 @@ from typing import Any
 INPUT = -1  # the step that the picture comes from
 
 # Operations that only lay data out anew: every number of the output is one of the input.
-LAYOUT = frozenset(
-    (
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "permute",
-        "transpose",
-        "t",
-        "clone",
-        "contiguous",
-        "expand",
-        "squeeze",
-        "unsqueeze",
-        "alias",
-        "_to_copy",
-        "detach",
-        "slice",
-        "select",
-        "split",
-        "split_with_sizes",
-        "chunk",
-        "unbind",
-        "flatten",
-        "unflatten",
-        "movedim",
-        "as_strided",
-        "lift_fresh",
-    ,)
-)
+_LAYOUT = """
+    view _unsafe_view reshape permute transpose t clone contiguous expand squeeze unsqueeze alias
+    _to_copy detach slice select split split_with_sizes chunk unbind flatten unflatten movedim
+    as_strided lift_fresh
+"""
+LAYOUT = frozenset(_LAYOUT.split())
 NORMS = frozenset(("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "native_group_norm"))
 BATCH_NORMS = NORMS - {"native_group_norm"}
-ACTIVATIONS = frozenset(
-    (
-        "relu",
-        "relu6",
-        "hardtanh",
-        "clamp",
-        "clamp_min",
-        "sigmoid",
-        "tanh",
-        "hardsigmoid",
-        "softplus",
-        "log_sigmoid_forward",
-        "threshold",
-        "elu",
-        "celu",
-        "selu",
-        "gelu",
-        "silu",
-        "mish",
-        "hardswish",
-        "leaky_relu",
-        "prelu",
-        "_prelu_kernel",
-        "rrelu_with_noise",
-        "softsign",
-    ,)
-)
+_ACTIVATIONS = """
+    relu relu6 hardtanh clamp clamp_min sigmoid tanh hardsigmoid softplus log_sigmoid_forward threshold
+    elu celu selu gelu silu mish hardswish leaky_relu prelu _prelu_kernel rrelu_with_noise softsign
+"""
+ACTIVATIONS = frozenset(_ACTIVATIONS.split())
 SCALES = frozenset(("mul", "div", "add", "sub", "rsub", "neg"))  # affine where only one side comes from the picture
 WEIGHED = frozenset(("convolution", "addmm", "mm", "bmm", "baddbmm", "linear", "mkldnn_linear", "_convolution"))
 

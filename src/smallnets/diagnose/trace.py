@@ -19,19 +19,10 @@ SAMPLE = 4096  # numbers a sample that its statistics look at
 PLACES = 64  # pixels of a map that are looked at for a channel that is zero
 SILENT = frozenset(("detach", "alias", "lift_fresh"))
 # What comes from these has a shape of the picture's, but none of its numbers.
-BLANK = frozenset(
-    (
-        "empty_like",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "rand_like",
-        "randn_like",
-        "new_empty",
-        "new_zeros",
-        "new_ones",
-    ,)
-)
+_BLANK = """
+    empty_like zeros_like ones_like full_like rand_like randn_like new_empty new_zeros new_ones
+"""
+BLANK = frozenset(_BLANK.split())
 MASKING = frozenset(("mul", "mul_", "div", "div_", "where", "native_dropout", "masked_fill"))
 RANDOM = frozenset(("bernoulli", "bernoulli_", "rand_like", "randn_like", "native_dropout", "uniform_", "normal_"))
 

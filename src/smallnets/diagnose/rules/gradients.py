@@ -10,28 +10,10 @@ from ..graph import BATCH_NORMS, INPUT, Step
 from ..registry import rule
 
 # Where the derivative is zero or there is none.
-FLAT = frozenset(
-    (
-        "round",
-        "floor",
-        "ceil",
-        "trunc",
-        "sign",
-        "sgn",
-        "heaviside",
-        "argmax",
-        "argmin",
-        "argsort",
-        "bucketize",
-        "one_hot",
-        "eq",
-        "ne",
-        "gt",
-        "ge",
-        "lt",
-        "le",
-    ,)
-)
+_FLAT = """
+    round floor ceil trunc sign sgn heaviside argmax argmin argsort bucketize one_hot eq ne gt ge lt le
+"""
+FLAT = frozenset(_FLAT.split())
 
 
 def trained(facts: Facts) -> dict[str, nn.Parameter]:
@@ -198,7 +180,7 @@ def frozen(facts: Facts) -> Iterator[Finding]:
         for path, module in facts.modules.items()
         if isinstance(module, nn.modules.batchnorm._NormBase)  # pyright: ignore[reportPrivateUsage]
         and any(buffer.rpartition(".")[0] == path for buffer in facts.moved)
-        and (f"{path}.weight" in held or (module.weight is None and part_of_frozen(path, facts, held)))
+        and (f"{path}.weight" in held or (not module.affine and part_of_frozen(path, facts, held)))
     ]
     if moving:
         advice = "Keep those norms in eval mode while you train, or freeze with smallnets.freeze, which does."

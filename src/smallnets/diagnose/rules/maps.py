@@ -172,7 +172,7 @@ def skips_pixels(facts: Facts) -> Iterator[Finding]:
     excused = {step.index for join in joins(facts.graph) for step in (*join.shortcut, *join.branch)}
     for step in facts.graph.steps:
         kernel, stride = windows(step, facts)
-        if not kernel or not (stride[0] > kernel[0] or stride[1] > kernel[1]):
+        if kernel is None or not (stride[0] > kernel[0] or stride[1] > kernel[1]):
             continue
         if step.index in excused and kernel == (1, 1):
             continue
@@ -182,6 +182,7 @@ def skips_pixels(facts: Facts) -> Iterator[Finding]:
 
 
 def windows(step: Step, facts: Facts) -> tuple[tuple[int, int] | None, tuple[int, int]]:
+    """Sides and strides of a convolution's or pool's window."""
     kernel = kernel_of(step, facts)
     if kernel is not None and not (len(step.args) > 3 and step.args[3] is True):  # not a transposed one
         height, width = step.shapes[1][2:]
@@ -189,5 +190,6 @@ def windows(step: Step, facts: Facts) -> tuple[tuple[int, int] | None, tuple[int
         return full, pair(step.args[0])
     if step.op in POOLS and step.args:
         window = pair(step.args[0])
-        return window, pair(step.args[1]) if len(step.args) > 1 and step.args[1] else window
+        given = step.args[1] if len(step.args) > 1 else None
+        return window, pair(given) if given else window
     return None, (1, 1)
