@@ -221,7 +221,8 @@ def with_keras(net: str, root: Path, steps: int) -> float:
 def with_fit(net: str, root: Path, steps: int, **options: Any) -> tuple[float, dict[str, Any]]:
     import smallnets as sn
     from smallnets.data import load
-    from smallnets.training import calibrate, updates
+    from smallnets.training.loop.step import Updates
+    from smallnets.training.plan import calibrate
 
     train = load(root, "train")
     # One epoch of the steps; the plan is measured as it would be in a run of usual length.
@@ -229,14 +230,14 @@ def with_fit(net: str, root: Path, steps: int, **options: Any) -> tuple[float, d
     model, clock = build(net), Clock(steps)
     count = BATCH * (steps + WARM + 1)
     rows = [row % len(train) for row in range(count)]
-    original = updates.Updates.step
+    original = Updates.step
 
     def step(self: Any, *arguments: Any) -> Any:
         done = original(self, *arguments)
         clock.tick()
         return done
 
-    updates.Updates.step = step  # type: ignore[method-assign]
+    Updates.step = step  # type: ignore[method-assign]
     history = sn.fit(model, train[rows], epochs=1, batch_size=BATCH, lr=LR, optimizer="adam", weight_decay=0.0,
                      progress=False, compile=False, **options)  # fmt: skip
     return clock.speed(), history.plan

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,20 @@ def save(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
     return figure
 
 
-def plot_history(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str] | None = None) -> "Figure":
-    """Loss and accuracy over the epochs, train and validation, side by side."""
+def plot_history(
+    rows: Sequence[Mapping[str, Any]],
+    path: str | os.PathLike[str] | None = None,
+    held_out: str = "validation",
+    tested: float | None = None,
+) -> "Figure":
+    """Loss and accuracy over the epochs, train and validation, side by side.
+
+    Args:
+        rows: As ``History`` has them.
+        path: Where to save it, if at all.
+        held_out: What the columns of validation are called.
+        tested: Accuracy on the test split after training, drawn as one mark.
+    """
     figure = new_figure(9, 3.6)
     epochs = [row["epoch"] for row in rows]
     for place, (column, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy"))):
@@ -47,18 +60,76 @@ def plot_history(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]
         axes.plot(epochs, [row[column] for row in rows], color=TRAIN, marker=marker, markersize=3, label="train")
         if rows and rows[0].get(f"val_{column}") is not None:
             measured = [row[f"val_{column}"] for row in rows]
-            axes.plot(epochs, measured, color=VAL, marker=marker, markersize=3, label="validation")
-            best = min(range(len(rows)), key=lambda i: measured[i] if column == "loss" else -measured[i])
-            text = f"best {measured[best]:.4f}\nepoch {epochs[best]}"
-            axes.plot(
-                [epochs[best]], [measured[best]], "o", color=VAL, markersize=8, markerfacecolor="none", label=text
-            )
+            axes.plot(epochs, measured, color=VAL, marker=marker, markersize=3, label=held_out)
+            if held_out == "validation":  # nobody chooses an epoch by the test split
+                best = min(range(len(rows)), key=lambda i: measured[i] if column == "loss" else -measured[i])
+                text = f"best {measured[best]:.4f}\nepoch {epochs[best]}"
+                ring: dict[str, Any] = {"markersize": 8, "markerfacecolor": "none", "label": text}
+                axes.plot([epochs[best]], [measured[best]], "o", color=VAL, **ring)
+        if tested is not None and column == "accuracy" and rows:
+            label = f"test, once: {tested:.4f}"
+            axes.plot([epochs[-1]], [tested], "*", color=GOOD, markersize=11, label=label)
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
+    return save(figure, path)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A line of a comparison: the rows of its runs, and their test accuracies where they have them."""
+
+    label: str
+    runs: Sequence[Sequence[Mapping[str, Any]]]
+    test: Sequence[float] = ()
+
+    def column(self, name: str) -> npt.NDArray[np.float64] | None:
+        """(runs, epochs) of a column, as many epochs as all runs have; None where one is missing."""
+        epochs = min(len(rows) for rows in self.runs)
+        values = [[row[name] for row in rows[:epochs]] for rows in self.runs]
+        return None if any(value is None for row in values for value in row) else np.array(values, dtype=np.float64)
+
+
+def plot_curves(lines: Sequence[Curves], path: str | os.PathLike[str] | None = None) -> "Figure":
+    """Loss and accuracy of several runs in one picture: held out in full, training dashed, tests as marks at the end.
+
+    Of several seeds it shows the mean, and in a band the lowest and the highest.
+    """
+    figure = new_figure(10, 4.4)
+    for place, (column, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy"))):
+        axes: Any = figure.add_subplot(1, 2, place + 1)
+        for number, line in enumerate(lines):
+            colour = f"C{number % 10}"
+            style = (0, (3, 2)) if line.column(f"val_{column}") is not None else "-"
+            for name, stroke, width in ((column, style, 1.0), (f"val_{column}", "-", 1.8)):
+                values = line.column(name)
+                if values is None:
+                    continue
+                epochs = np.arange(1, values.shape[1] + 1)
+                solid = stroke == "-"
+                look: dict[str, Any] = {
+                    "linestyle": stroke,
+                    "linewidth": width,
+                    "marker": "o" if len(epochs) < 3 else "",
+                }
+                axes.plot(epochs, values.mean(0), color=colour, label=line.label if solid else None, **look)
+                if solid and len(values) > 1:
+                    axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+            if column == "accuracy" and line.test:
+                last = min(len(rows) for rows in line.runs)
+                axes.plot([last] * len(line.test), line.test, "*", color=colour, markersize=9)
+        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(lines)), frameon=False, fontsize=8)
+    dashed = "dashed: training; solid: held out; stars: test"
+    figure.axes[0].set_title(dashed, loc="right", fontsize=7, color=GREY)
     return save(figure, path)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import smallnets as sn
-from smallnets.training import calibrate, unfolded
-from smallnets.training.calibrate import choose_plan
-from smallnets.training.plan import Plan
+from smallnets.training.plan import calibrate, unfolded
+from smallnets.training.plan.calibrate import choose_plan
+from smallnets.training.plan.plan import Plan
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 

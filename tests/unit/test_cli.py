@@ -13,8 +13,9 @@ import pytest
 import smallnets as sn
 from smallnets.cli import main
 from smallnets.data import decoding, sources
-from smallnets.training import distributed, experiment, report
-from smallnets.training.distributed import Group
+from smallnets.experiments import experiment, report, splits
+from smallnets.training import group
+from smallnets.training.group import Group
 
 Make = Callable[..., Path]
 
@@ -68,7 +69,7 @@ def test_fit_evaluate_predict(run: Run, image_folder: Make) -> None:
     assert report["test_accuracy"] > 0.9 and report["test_pictures"] == 20 and report["net"]["num_classes"] == 2
     assert {p.name for p in Path("run").iterdir()} == {
         "last.ckpt", "previous.ckpt", "best.ckpt", "metrics.csv", "config.json", "curves.png", "confusion.png", "grid.png",
-        "predictions.csv", "report.json",
+        "predictions.csv", "report.json", "report.md", "report.html",
     }  # fmt: skip
     code, out, _ = run("evaluate", "run", "--data", str(root), "--confusion", "again.png")
     assert code == 0 and f"20 pictures: accuracy {report['test_accuracy']:.4f}" in out and Path("again.png").exists()
@@ -200,7 +201,7 @@ def test_predicting_holds_a_batch_at_a_time(run: Run, trained: Path, monkeypatch
 
 
 def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "current_group", lambda device: Group(1, 2))
+    monkeypatch.setattr(group, "current_group", lambda device: Group(1, 2))
     assert run("predict", "run", str(trained / "test"), "--csv", "out.csv") == (0, "", "")
     assert not Path("out.csv").exists()
 
@@ -214,15 +215,15 @@ def test_a_broken_picture_leaves_no_half_written_file(run: Run, trained: Path) -
 
 def test_a_set_is_downloaded_by_the_leader_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(experiment, "load", lambda *arguments, **_: asked.append(" ".join(arguments)))
+    monkeypatch.setattr(splits, "load", lambda *arguments, **_: asked.append(" ".join(arguments)))
     monkeypatch.setattr(Group, "wait", lambda group: asked.append(f"{group.rank} waits"))
     for rank in (0, 1):
-        loading = experiment.download_once("mnist", {"download": True, "root": None}, Group(rank, 2))
+        loading = splits.download_once("mnist", {"download": True, "root": None}, Group(rank, 2))
         assert loading == {"download": False, "root": None}
     assert asked == ["mnist train", "0 waits", "1 waits"]
     asked.clear()
     for download, world in ((True, 1), (False, 2)):  # alone it is done by loading; and nothing may be fetched
-        assert experiment.download_once("mnist", {"download": download}, Group(0, world)) == {"download": download}
+        assert splits.download_once("mnist", {"download": download}, Group(0, world)) == {"download": download}
     assert not asked
 
 
@@ -230,6 +231,7 @@ def test_every_command_that_loads_asks_who_downloads(run: Run, trained: Path, mo
     def ask(source: str, loading: dict[str, object], group: Group) -> dict[str, object]:
         raise sn.DataError(f"{source}, {loading['download']}, {group.world}")
 
-    monkeypatch.setattr(experiment, "download_once", ask)
+    for room in (experiment, splits):
+        monkeypatch.setattr(room, "download_once", ask)
     for command in (("fit", "lenet5"), ("evaluate", "run")):
         assert run(*command, "--data", "mnist", "--download")[2] == "smallnets: mnist, True, 1\n"

@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from smallnets import DataError, OptionError
 from smallnets.data import ImageSet, ImageStream, decoding, load, sources
 from smallnets.data.decoding import SERIAL, decode
-from smallnets.training.samples import understand
+from smallnets.training.feed.samples import understand
 
 Make = Callable[..., Path]
 

@@ -1,4 +1,4 @@
-"""The command line: list, show, fit, evaluate, predict. Errors are one line on stderr and exit code 2."""
+"""The command line; a file a group of commands. Errors are one line on stderr and exit code 2."""
 
 import contextlib
 import os
@@ -9,7 +9,10 @@ from collections.abc import Generator
 from typing import TextIO
 
 from ..errors import SmallnetsError
-from .commands import app
+from . import nets, recipes, training, using
+from .app import app
+
+COMMANDS = (nets, training, using, recipes)  # importing them is what puts their commands into the app
 
 
 @contextlib.contextmanager
@@ -38,7 +41,7 @@ def tell(text: str) -> None:
         with contextlib.suppress(ValueError):  # only the main thread may say so, and only it gets signals
             # torchrun ends all when one has died: not in the middle of the sentence that says so.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        from ..training.distributed import first_to_tell
+        from ..training.group import first_to_tell
 
         if not first_to_tell():
             return
@@ -52,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = [argument for argument in given if argument != "--debug"]  # wherever it stands
     try:
         with plain_warnings():
-            code = app(given, standalone_mode=False)
+            code = app(given, prog_name="smallnets", standalone_mode=False)
     except KeyboardInterrupt:
         code = 130
     except Exception as error:
@@ -60,7 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
         usage = getattr(error, "format_message", None)
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
-        if told := usage() if usage else str(error):  # of a bare command the help has said it all
+        told = usage() if usage else str(error)
+        if told.startswith("Usage:"):  # a bare command is answered with its help
+            print(told)
+        elif told:
             tell(told)
         code = 2
     if code == 130:  # Typer's code for Ctrl-C, too

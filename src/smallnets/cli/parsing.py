@@ -26,11 +26,13 @@ Data = Annotated[
 Root = Annotated[Path | None, typer.Option(help="Folder of torchvision's files for the named sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a named set that is not there.")]
 OnError = Annotated[str, typer.Option(help="A broken picture: raise an error, or skip it with a warning.")]
+Limit = Annotated[int | None, typer.Option(help="Use so many pictures of the training split, of each class its share.")]
+JSON = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 
 
-def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+def parse_settings(pairs: list[str] | None, of: str = "net") -> dict[str, Any]:
     """``["stem=cifar", "num_classes=3"]`` as keywords: Python values where they are, else text.
 
     >>> parse_settings(["stem=cifar", "num_classes=3", "batch_norm=true"])
@@ -39,19 +41,59 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in pairs or []:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        if not equals or not key.strip():
             raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
         if key.strip() == "name":
-            raise OptionError(message("--set", "an option of the net", repr(text), "Its name is the first argument."))
-        spoken = {"true": True, "false": False, "none": None}
-        if value.lower() in spoken:
-            found[key.strip()] = spoken[value.lower()]
-            continue
-        try:
-            found[key.strip()] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key.strip()] = value
+            raise OptionError(message("--set", f"an option of the {of}", repr(text), "Its name is the first argument."))
+        found[key.strip()] = parse_value(value)
     return found
+
+
+def parse_value(text: str) -> Any:
+    """A Python value where it is one, true, false and none in any case, else the text itself."""
+    spoken = {"true": True, "false": False, "none": None}
+    if text.lower() in spoken:
+        return spoken[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def write_json(path: Path | None, text: str) -> bool:
+    """Write a result where ``--json`` says.
+
+    Returns:
+        Whether that is stdout, which then holds nothing else.
+    """
+    if path is None:
+        return False
+    if str(path) == "-":
+        typer.echo(text)
+        return True
+    write_text(path, text + "\n")
+    return False
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OptionError: When it cannot be written, and why.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OptionError(message("smallnets", f"to write {path}", error.strerror or str(error))) from error
+
+
+def side(option: str, text: str) -> int | tuple[int, ...]:
+    """``"32"`` as a side in pixels, ``"24,32"`` as height and width."""
+    found = numbers(option, text)
+    return found[0] if len(found) == 1 else found
 
 
 def numbers(option: str, text: str, count: int | None = None) -> tuple[int, ...]:

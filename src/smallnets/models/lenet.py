@@ -156,7 +156,9 @@ class LeNet1998(LeNet):
         return RBFOutput() if num_classes else nn.Identity()
 
 
-RECIPE = Recipe(epochs=20, batch_size=64, optimizer="adamw", lr=4e-3, weight_decay=0.01, schedule="onecycle")
+RECIPE = Recipe(
+    epochs=20, batch_size=32, optimizer="adamw", lr=8e-3, weight_decay=0.01, schedule="onecycle", label_smoothing=0.1
+)
 FAMILY = Family("LeCun et al. 1998", 1998, RECIPE, input_size=(1, 32, 32), smallest=32)
 
 

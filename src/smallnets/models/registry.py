@@ -35,6 +35,7 @@ class Recipe:
     lr: float = 0.1
     weight_decay: float = 5e-4
     schedule: str = "onecycle"
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``evaluate`` and ``predict``: every sample once, equally weighted, summed in float64 in batch order."""
+"""``evaluate``: every sample once, equally weighted, summed in float64 in batch order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
-from .batches import Batch, in_order, plan_batches
-from .distributed import Group, current_group
-from .inference import prepare
-from .metrics import Metrics, Predictions, metrics_from, top_hits
-from .plan import Plan, choose_device, logits_of, preserved
-from .samples import Samples, Stats, check_fit, understand, workers_errors_plain
-from .threads import steady_threads
+from .feed.batches import Batch, in_order, plan_batches
+from .feed.samples import Samples, Stats, check_fit, understand, workers_errors_plain
+from .group import Group, current_group
+from .metrics import Metrics, metrics_from, top_hits
+from .plan.inference import prepare
+from .plan.plan import Plan, choose_device, logits_of
+from .plan.threads import steady_threads
+from .preserve import preserved
 from .tta import Views
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -78,63 +79,6 @@ def evaluate(
         found = measure(views.to(place).eval(), samples, batch_size, plan, **common)
         facts |= {"tta": tta, "scales": None if scales is None else list(scales), "plain_accuracy": plain.accuracy}
         return replace(found, plan={**found.plan, **facts})
-
-
-def predict(
-    model: nn.Module,
-    data: Any,
-    *,
-    batch_size: int = 256,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-    device: str | torch.device = "auto",
-    progress: bool = False,
-) -> Predictions:
-    """What a net says of each picture, with probabilities.
-
-    Args:
-        model: A net that returns logits; left as it was.
-        data: As for ``evaluate``, or images alone, (N, C, H, W), as a tensor or an array.
-        batch_size: Samples at a time.
-        precision: ``"fp32"``, ``"bf16"``, or ``"auto"``.
-        device: A torch device, or ``"auto"``.
-        progress: Show a progress bar.
-
-    Raises:
-        ValueError: When an option is not allowed, or net and data do not fit together.
-
-    >>> from smallnets import lenet5
-    >>> predict(lenet5(), torch.zeros(2, 1, 32, 32)).probabilities.shape
-    torch.Size([2, 10])
-    """
-    parts = list(predict_parts(model, data, batch_size, precision, device, progress))
-    ids = tuple(name for part in parts for name in part.ids)
-    labels, shares = torch.cat([part.labels for part in parts]), torch.cat([part.probabilities for part in parts])
-    return Predictions(ids, labels, shares, parts[0].classes, parts[0].plan)
-
-
-def predict_parts(
-    model: nn.Module, data: Any, batch_size: int, precision: str, device: str | torch.device, progress: bool
-) -> Iterator[Predictions]:
-    """``predict``, a batch at a time: for what does not fit into memory."""
-    check_options("predict", batch_size, precision)
-    place = choose_device(device)
-    if isinstance(data, Tensor | np.ndarray):
-        data = (data, np.zeros(len(data), dtype=np.int64))
-    with preserved(model):
-        samples = understand(data, "predict", like=known_stats(model), size=natural_size(model))
-        check_fit(samples, model, "predict")
-        model.to(place).eval()
-        net, plan, facts = prepare(model, samples, batch_size, precision, place)
-        done = 0
-        for batch, logits in forward(net, samples, batch_size, plan, progress, who="predict"):
-            shares = F.softmax(logits, dim=1).cpu()
-            stop = done + len(batch.labels)
-            ids = tuple(map(str, range(done, stop))) if samples.ids is None else samples.ids[done:stop]
-            names = samples.classes
-            if names is None or len(names) != shares.shape[1]:
-                names = tuple(str(label) for label in range(shares.shape[1]))
-            yield Predictions(ids, shares.argmax(dim=1), shares, names, {**plan.to_json(), **facts})
-            done = stop
 
 
 def check_options(who: str, batch_size: int, precision: str) -> None:

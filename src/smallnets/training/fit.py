@@ -8,9 +8,9 @@ from torch import nn
 
 from ..errors import OptionError, message
 from .history import History
+from .loop.run import Run
 from .options import AugmentLike, Callback, FitOptions, LossLike, OptimizerLike, ScheduleLike
-from .plan import preserved
-from .run import Run
+from .preserve import preserved
 
 
 def fit(
@@ -72,7 +72,9 @@ def fit(
         loss: ``"cross-entropy"``, a module, or a function of (logits, labels) that gives a mean.
         label_smoothing: Of ``"cross-entropy"`` in training; validation reports it without.
         augment: ``"auto"`` (by the source: small shifts for handwriting, crop and flip below 64 pixels, resized crop
-            and flip above), ``"none"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"``, or a callable on a batch.
+            and flip above), ``"none"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"`` (of at least 8 % of the
+            area; ``"resized-crop-flip(0.5)"`` of half of it), ``"scale-jitter"`` (the VGG paper's), or a callable on a
+            batch.
         mix: ``"mixup(alpha)"`` or ``"cutmix(alpha)"``.
         ema: Decay of averaged weights, which then are validated, saved as best and returned.
         clip_norm: Largest norm of the gradient of all that the optimizer holds.

@@ -103,7 +103,7 @@ class FitOptions:
         if isinstance(self.loss, str):
             check_choice(who, "loss", self.loss, ("cross-entropy",))
         if isinstance(self.augment, str):
-            check_choice(who, "augment", self.augment, augmentation.NAMES)
+            augmentation.check_name(self.augment)
         if self.mix is not None:
             parse_mix(self.mix)
 

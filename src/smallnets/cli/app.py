@@ -1,0 +1,35 @@
+"""The program itself: its name, version and options of every command. The commands are in the files beside it."""
+
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # markup would take what stands in square brackets for its own
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="The classic convolutional nets: look at them, train them, use them.\n\n"
+    "Start with: smallnets fit lenet5 --data digits --run-dir runs/digits\n\n"
+    "Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 a mistake that one line on stderr "
+    "explains, 130 interrupted (saved; the same command goes on), 1 anything else.",
+)
+
+
+def tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"smallnets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of every command; ``main`` looks for --debug itself."""

@@ -1,0 +1,74 @@
+"""``smallnets list`` and ``show``: which nets there are, and one of them layer by layer."""
+
+import json as as_json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import OptionError, ShapeError, message
+from .app import app
+from .parsing import JSON, Net, Set, numbers, parse_settings, write_json
+
+if TYPE_CHECKING:
+    from ..models.registry import Entry
+
+
+@app.command("list")
+def list_command(
+    pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*", json: JSON = None
+) -> None:
+    """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
+    from ..models.registry import ENTRIES, list_models
+
+    names = list_models(pattern)
+    if not names:
+        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), "Try '*'."))
+    entries = sorted((ENTRIES[name] for name in names), key=lambda found: (found.year, found.parameters))
+    if write_json(json, as_json.dumps([facts(found) for found in entries], indent=2)):
+        return
+    rows = [("net", "paper", "input", "parameters", "MACs", "smallest")]
+    for found in entries:
+        size = "x".join(map(str, found.input_size))
+        fixed = "fixed" if found.smallest == found.input_size[1] else str(found.smallest)
+        rows.append((found.name, found.paper, size, f"{found.parameters:,}", f"{found.macs:,}", fixed))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    for row in rows:
+        left = [text.ljust(width) for text, width in zip(row[:3], widths[:3], strict=True)]
+        right = [text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)]
+        typer.echo("  ".join(left + right).rstrip())
+
+
+def facts(found: "Entry") -> dict[str, Any]:
+    """What the list says of a net, as JSON has it."""
+    names = ("name", "paper", "year", "input_size", "parameters", "macs", "smallest")
+    return {name: getattr(found, name) for name in names} | {"recipe": vars(found.recipe)}
+
+
+@app.command()
+def show(
+    net: Net,
+    set_: Set = None,
+    input_: Annotated[str | None, typer.Option("--input", help="C,H,W; the net's natural input by default.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples in the shapes.")] = 1,
+    html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the rows as CSV.")] = None,
+    json: JSON = None,
+) -> None:
+    """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
+    import torch
+
+    from ..models.registry import build
+    from ..summary import summarize
+
+    with torch.device("meta"):
+        model = build(net, **parse_settings(set_))
+    size = model.input_size if input_ is None else numbers("--input", input_, 3)
+    summary = summarize(model, size, batch_size=batch_size)
+    if not write_json(json, summary.to_json()):
+        typer.echo(str(summary))
+    if summary.failure is not None:
+        raise ShapeError(summary.failure)
+    for path, write in ((html, summary.to_html), (csv, summary.to_csv)):
+        if path is not None:
+            write(path)

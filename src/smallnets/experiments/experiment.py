@@ -1,0 +1,172 @@
+"""One whole experiment, as ``smallnets fit`` runs it: data, net, training, and the test split touched once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.sources import load
+from ..errors import OptionError, message
+from ..models.base import Net
+from ..models.registry import build
+from ..models.vgg import VGG
+from ..surgery import grow
+from ..training.evaluate import evaluate
+from ..training.feed.samples import understand
+from ..training.fit import fit
+from ..training.group import Group, current_group
+from ..training.history import History
+from ..training.loop.checks import check_run
+from ..training.options import FitOptions
+from ..training.plan.plan import choose_device
+from .recipe import Recipe
+from .report import Outcome, report_lines, write_report
+from .runs import open_run, read_report
+from .splits import (
+    Pictures,
+    Splits,
+    check_test,
+    download_once,
+    load_test,
+    shape_of,
+    small_form,
+    stratified_part,
+    to_size,
+)
+
+VALIDATION = 0.1  # share of the training split that is held out
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained on what, how, and what is looked at when.
+
+    Attributes:
+        net: A net of the zoo.
+        options: Its builder's options; classes and channels come from the data unless given.
+        source: A data set's name or path.
+        loading: Keywords of ``load``.
+        settings: The options of ``fit``; ``run_dir`` is the folder of everything.
+        val: The split to validate on, or the share of the training split that is held out for it, 0 for none.
+        test: The split to test on, once, at the end; None leaves it out.
+        watched: The test split is looked at every epoch, as some reports do; then nothing is held out.
+        limit: How many pictures of the training split there are to be, at most.
+        grown_from: A run of a shallower VGG to start from.
+        ways: Keywords of ``evaluate``, a set each: other ways to test the net.
+        small_forms: Give a net for pictures under 64 pixels the form made for them.
+        recipe: What asked for it, if a recipe did.
+    """
+
+    net: str
+    options: Mapping[str, Any]
+    source: str
+    loading: Mapping[str, Any]
+    settings: FitOptions
+    val: str | float = VALIDATION
+    test: str | None = "test"
+    watched: bool = False
+    limit: int | None = None
+    grown_from: Path | None = None
+    ways: Sequence[Mapping[str, Any]] = ()
+    small_forms: bool = False
+    recipe: Recipe | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        return Path(str(self.settings.run_dir))
+
+    def run(self) -> Iterator[str]:
+        """Do it; yields what a person wants to read of it, line by line."""
+        self.check_asked()
+        group = current_group(choose_device(self.settings.device))
+        splits, options, said = self._read(group)
+        torch.manual_seed(self.settings.seed)
+        net = self._build(options, splits.train)
+        check_run(net, understand(splits.train, "fit"), None, self.settings, group)  # before anything is said
+        if group.leads:
+            yield from self._introduction(net, splits)
+            if said:
+                yield said
+        done = read_report(self.folder)
+        history = fit(net, splits.train, splits.val, options=self.settings)
+        asked = {"test_split": self.test, "ways": [dict(way) for way in self.ways]}
+        if done is not None and done["epochs"] == len(history) and all(done.get(k) == v for k, v in asked.items()):
+            if group.leads:
+                yield f"The run in {self.folder} is complete; this is its report."
+                yield from report_lines(done, self.folder)
+            return
+        yield from self._test(net, splits, history, group)
+
+    def check_asked(self) -> None:
+        """What is wrong with the options comes to light before any picture is read."""
+        if self.test is not None and self.test in ("train", self.val):
+            advice = "A test split is looked at once, at the end; hold out another for validation."
+            raise OptionError(message("fit", "a test split that is used for nothing else", repr(self.test), advice))
+        with torch.device("meta"):
+            build(self.net, **self.options)
+        if self.test is not None:
+            check_test(self.source, self.test)
+
+    def _read(self, group: Group) -> tuple[Splits, dict[str, Any], str]:
+        """The splits, the builder's options for them, and a line on those that were not asked for."""
+        loading = download_once(self.source, self.loading, group)
+        train = load(self.source, "train", **loading)
+        options, said = small_form(self.net, self.options, train) if self.small_forms else (dict(self.options), "")
+        train, loading = to_size(self.net, options, train, self.source, loading)
+        if self.limit is not None:
+            train = stratified_part(train, self.limit)
+        val: Pictures | None = None
+        if self.watched and self.test is not None:
+            val = load(self.source, self.test, **loading)
+        elif isinstance(self.val, str):
+            val = load(self.source, self.val, **loading)
+        elif self.val:
+            train, val = train.split(self.val, seed=self.settings.seed)
+        return Splits(train, val, loading), options, said
+
+    def _build(self, options: Mapping[str, Any], train: Pictures) -> Net:
+        known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
+        net = build(self.net, **{**known, **options})
+        if self.grown_from is not None:
+            shallow, _ = open_run(self.grown_from)
+            if not isinstance(net, VGG) or not isinstance(shallow, VGG):
+                raise OptionError(message("recipe", "two VGGs, one to grow from the other", f"a {self.net}"))
+            grow(net, shallow)
+        return net
+
+    def _introduction(self, net: Net, splits: Splits) -> Iterator[str]:
+        """What data, splits and net it is about."""
+        train, shape = splits.train, "x".join(map(str, shape_of(splits.train)))
+        names = ", ".join(train.classes[:10]) + (", ..." if len(train.classes) > 10 else "")
+        yield f"data   {self.source}: {len(train.classes)} classes ({names}), pictures {shape}"
+        held = "nothing held out"
+        if splits.val is not None and not self.watched:
+            held = f"{len(splits.val):,} to validate on ({self.val if isinstance(self.val, str) else 'held out'})"
+        look = "not looked at" if self.test is None else "looked at every epoch" if self.watched else "looked at once"
+        yield f"splits {len(train):,} to train on, {held}, split {self.test or 'test'!r} {look}"
+        yield f"net    {self.net}, {sum(p.numel() for p in net.parameters()):,} parameters, run folder {self.folder}"
+
+    def _test(self, net: Net, splits: Splits, history: History, group: Group) -> Iterator[str]:
+        """Measure the trained net on the test split, every asked way, and write the report."""
+        how: dict[str, Any] = {
+            "device": self.settings.device,
+            "precision": "fp32" if self.settings.deterministic else self.settings.precision,
+        }
+        test = None if self.test is None else load_test(self.source, self.test, splits.loading)
+        metrics = None if test is None else evaluate(net, test, **how)  # all processes share this
+        ways = [] if test is None else [evaluate(net, test, **how, **way).accuracy for way in self.ways]
+        if not group.leads:
+            return
+        facts = {"data": self.source, "test_split": self.test, "watched": self.watched, "limit": self.limit}
+        report = write_report(
+            Outcome(self.folder, net, splits, history, test, metrics, tuple(zip(self.ways, ways, strict=True))),
+            self.settings,
+            how,
+            self.recipe,
+            facts,
+        )
+        if test is None and self.test is not None:
+            yield f"No {self.test!r} split in {self.source}: nothing was tested."
+        yield from report_lines(report, self.folder)

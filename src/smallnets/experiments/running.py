@@ -1,0 +1,237 @@
+"""Recipes run: one run, several seeds, variants and sweeps; each run goes on by itself where it was stopped."""
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import OptionError, RunError, check_choice, check_int, message
+from ..training.checkpoint.files import write_text
+from .compare import Comparison, compare
+from .experiment import Experiment
+from .recipe import Recipe, recipe
+from .runs import is_run, read_run
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class How:
+    """What one says of a run beside its recipe."""
+
+    data: str
+    epochs: int | None = None
+    limit: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
+    root: Path | None = None
+    download: bool = False
+    progress: bool = True
+
+
+def run_recipe(
+    name: str | os.PathLike[str] | Recipe,
+    data: str | os.PathLike[str] | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    seeds: int = 1,
+    epochs: int | None = None,
+    limit: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    variants: Sequence[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int = 0,
+    root: str | os.PathLike[str] | None = None,
+    download: bool = False,
+    progress: bool = True,
+    say: Say | None = None,
+) -> Comparison:
+    """Run a recipe: build, train and test as it says. A run that is complete is not run again.
+
+    Args:
+        name: A recipe's name, the path of a ``.toml`` file, or a ``Recipe``.
+        data: A data set's name, an image folder or a zip of one; by default what the recipe names.
+        run_dir: The folder of everything, by default ``runs/NAME``. Several seeds are in ``seed-0``, ..., variants in
+            folders of their names.
+        seed: The first seed.
+        seeds: How many seeds there are, from ``seed`` on.
+        epochs: In all, instead of the recipe's.
+        limit: Pictures of the training split to use, at most; of each class its share.
+        changes: Other settings by name, of ``fit``, of the data or of the net's builder (see ``Recipe.changed``).
+        variants: Which of the recipe's variants to run; by default all.
+        device: A torch device, or ``"auto"``.
+        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        workers: Processes that read pictures from disk.
+        root: Folder of torchvision's files, for the named sets.
+        download: Fetch a named set that is not there.
+        progress: Show progress on stderr.
+        say: Called with each line of the reports.
+
+    Returns:
+        What was reached, a line a variant.
+
+    Raises:
+        ValueError: When a setting is unknown or not allowed.
+        RunError: When a run cannot go on; of several, when none could.
+    """
+    chosen = (name if isinstance(name, Recipe) else recipe(name)).changed(changes or {})
+    place = Path(run_dir) if run_dir is not None else Path("runs") / chosen.name
+    source = chosen.data.source if data is None else os.fspath(data)
+    where = None if root is None else Path(root)
+    how = How(source, epochs, limit, device, precision, workers, where, download, progress)
+    asked = chosen.variants or {"": {}}
+    for variant in variants or ():
+        check_choice(f"recipe {chosen.name}", "every variant", variant, chosen.variants)
+    asked = {variant: changes for variant, changes in asked.items() if variants is None or variant in variants}
+    return run_all(chosen, asked, how, place, range(seed, seed + count_of(seeds)), say or (lambda line: None))
+
+
+def count_of(seeds: int) -> int:
+    check_int("recipe", "seeds", seeds)
+    return int(seeds)
+
+
+def sweep(
+    name: str | os.PathLike[str] | Recipe,
+    settings: Mapping[str, Sequence[Any]],
+    data: str | os.PathLike[str] | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    **how: Any,
+) -> Comparison:
+    """Run a recipe with every combination of settings; each run goes on by itself where it was stopped.
+
+    Args:
+        name: As for ``run_recipe``.
+        settings: The values to try, by setting.
+        data: As for ``run_recipe``.
+        run_dir: The folder of everything, by default ``runs/NAME-sweep``; a folder a combination.
+        **how: The other keywords of ``run_recipe``.
+
+    Returns:
+        What was reached, a line a combination.
+
+    Raises:
+        ValueError: When a setting is unknown or not allowed, or one has no values.
+    """
+    chosen = name if isinstance(name, Recipe) else recipe(name)
+    for setting, values in settings.items():
+        if not values:
+            raise OptionError(message("sweep", f"values for {setting}", "none", "Give one or more."))
+    if not settings:
+        raise OptionError(message("sweep", "a setting to sweep over", "none", "For example --set batch_size=30,256."))
+    variants = {}
+    for values in itertools.product(*settings.values()):
+        changes = dict(zip(settings, values, strict=True))
+        variants[", ".join(f"{setting}={value}" for setting, value in changes.items())] = changes
+    place = run_dir if run_dir is not None else Path("runs") / f"{chosen.name}-sweep"
+    return run_recipe(chosen.with_variants(variants), data, place, **how)
+
+
+def run_all(
+    chosen: Recipe, variants: Mapping[str, Mapping[str, Any]], how: How, place: Path, seeds: range, say: Say
+) -> Comparison:
+    """Every variant with every seed, one after the other; a run that fails does not stop the others."""
+    jobs = list(jobs_of(chosen, variants, how, place, seeds))
+    for job in jobs:  # a mistake in the last variant comes to light before the first is run
+        job.check_asked()
+    failures: list[RunError] = []
+    for number, job in enumerate(jobs, start=1):
+        if len(jobs) > 1:
+            say(f"run {number} of {len(jobs)}: {job.folder}")
+        try:
+            for line in job.run():
+                say(line)
+        except RunError as error:
+            if len(jobs) == 1:
+                raise
+            failures.append(error)
+            say(f"this run failed: {error}")
+    done = [job.folder for job in jobs if is_run(job.folder) and read_run(job.folder).rows]
+    if not done:
+        raise failures[0]
+    found = compare(place)
+    if not is_run(place):
+        write_summary(chosen, found, place)
+    return found
+
+
+def jobs_of(
+    chosen: Recipe, variants: Mapping[str, Mapping[str, Any]], how: How, place: Path, seeds: range
+) -> Iterator[Experiment]:
+    """An experiment a variant and seed, each in a folder of its own."""
+    folders: set[Path] = set()
+    for name, changes in variants.items():
+        folder = place / slug(name) if name else place
+        if folder in folders:
+            raise OptionError(message(f"recipe {chosen.name}", "variants whose names differ in letters", repr(name)))
+        folders.add(folder)
+        for seed in seeds:
+            own = folder / f"seed-{seed}" if len(seeds) > 1 else folder
+            yield from with_start(chosen.changed(changes), how, own, seed)
+
+
+def slug(name: str) -> str:
+    """A variant's name as that of a folder.
+
+    >>> slug("no dropout, 100 epochs")
+    'no-dropout-100-epochs'
+    """
+    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "variant"
+
+
+def with_start(chosen: Recipe, how: How, folder: Path, seed: int) -> Iterator[Experiment]:
+    """The experiment of a recipe, behind that of the shallower net that it starts from."""
+    start = None
+    if chosen.start is not None:
+        start = folder / "start"
+        yield experiment(recipe(chosen.start), how, start, seed)
+    yield experiment(chosen, how, folder, seed, start)
+
+
+def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | None = None) -> Experiment:
+    """What a recipe asks for, as an experiment."""
+    changes: dict[str, Any] = {"seed": seed, "run_dir": str(folder), "device": how.device, "workers": how.workers}
+    changes |= {"progress": how.progress} | ({} if how.epochs is None else {"epochs": how.epochs})
+    if how.precision != "auto":
+        changes["precision"] = how.precision
+    data = chosen.data
+    loading: dict[str, Any] = {
+        "classes": None if data.classes is None else list(data.classes),
+        "size": data.size,
+        "root": how.root,
+        "download": how.download,
+    }
+    if data.mean is not None and data.std is not None:
+        loading["stats"] = (data.mean, data.std)
+    return Experiment(
+        chosen.net,
+        chosen.options,
+        how.data,
+        loading,
+        chosen.fit_options(**changes),
+        val=data.validation,
+        test=None if data.test == "none" else "test",
+        watched=data.test == "every epoch",
+        limit=how.limit,
+        grown_from=start,
+        ways=chosen.ways,
+        recipe=chosen,
+    )
+
+
+def write_summary(chosen: Recipe, found: Comparison, place: Path) -> None:
+    """The table and the picture of several runs."""
+    found.to_csv(place / "comparison.csv")
+    parts = [f"# {chosen.title}", chosen.notes.strip(), found.to_markdown()]
+    try:
+        found.plot(place / "comparison.png")
+        parts.append("![Loss and accuracy of all runs](comparison.png)")
+    except ImportError:
+        pass  # each run has warned of it
+    write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")

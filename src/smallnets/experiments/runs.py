@@ -1,0 +1,99 @@
+"""Runs as they lie on disk: the net that a run ended with, and what its folder says of it."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError, message
+from ..models.base import Net
+from ..models.registry import build
+from ..training.checkpoint.files import BEST, LAST, read_checkpoint
+from ..training.history import COLUMNS
+
+METRICS, CONFIG, REPORT = "metrics.csv", "config.json", "report.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the folder of a run says.
+
+    Attributes:
+        path: The folder.
+        rows: A row an epoch, as ``History`` has them.
+        config: Net, options, data and plan, as ``fit`` notes them.
+        report: What was measured at the end; empty while the run has no report.
+    """
+
+    path: Path
+    rows: tuple[Mapping[str, Any], ...]
+    config: Mapping[str, Any]
+    report: Mapping[str, Any]
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / METRICS).is_file() and (folder / CONFIG).is_file()
+
+
+def read_run(folder: Path) -> RunRecord:
+    """A run's record.
+
+    Raises:
+        RunError: When the folder holds no run, or one of its files is broken.
+    """
+    if not is_run(folder):
+        got = f"no {METRICS} in {folder}" if folder.is_dir() else repr(str(folder))
+        raise RunError(message("compare", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
+    try:
+        with (folder / METRICS).open(newline="", encoding="utf-8") as file:
+            rows = tuple(read_row(row) for row in csv.DictReader(file))
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        report = read_report(folder) or {}
+        if not {"net", "options", "data"} <= set(config):
+            raise KeyError(CONFIG)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        advice = "Go on with the run, which writes it anew."
+        raise RunError(message("compare", f"a whole run in {folder}", f"a broken file ({error})", advice)) from error
+    return RunRecord(folder, rows, config, report)
+
+
+def read_row(row: Mapping[str, str]) -> dict[str, Any]:
+    """A row of metrics.csv in numbers; what is empty there is None."""
+    found: dict[str, Any] = {name: float(row[name]) if row[name] else None for name in COLUMNS}
+    return {**found, "epoch": int(row["epoch"])}
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report of a run that has one."""
+    path = folder / REPORT
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
+    """The net that a run ended with, and what the run knows of its data.
+
+    The best epoch's where the run was to restore it, as the command line asks; else the last, averaged weights where
+    there are any.
+
+    Raises:
+        RunError: When the folder holds no run, or one of a net that is not of the zoo.
+    """
+    if not folder.is_dir():
+        raise RunError(message("smallnets", "the folder of a run", repr(str(folder)), "Check the path."))
+    paths = [folder / name for name in (BEST, LAST) if (folder / name).exists()]
+    if not paths:
+        got = f"no checkpoint in {folder}"
+        raise RunError(message("smallnets", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
+    found = read_checkpoint(paths[0])
+    if not found["options"]["restore_best"]:
+        found = read_checkpoint(paths[-1])
+    config = found["net"]["config"]
+    if config is None:
+        raise RunError(message("smallnets", "a run of a net of the zoo", found["net"]["class"]))
+    net = build(**config)
+    net.load_state_dict({**found["model"], **(found.get("average") or {})})
+    data: dict[str, Any] = found["data"]
+    data["classes"] = data["classes"] or [str(label) for label in range(net.num_classes)]
+    return net.eval(), data

@@ -1,0 +1,1 @@
+"""Data arguments understood, and the batches that come of them."""

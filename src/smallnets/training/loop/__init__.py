@@ -1,0 +1,1 @@
+"""A run, epoch by epoch: ``run`` goes through the epochs, ``step`` makes one update."""

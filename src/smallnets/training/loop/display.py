@@ -1,0 +1,82 @@
+"""What a person sees of a run: a bar an epoch on a terminal, a line an epoch elsewhere; TensorBoard, if asked for."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from ...errors import message
+from ..options import FitOptions
+
+
+class Display:
+    """Progress on stderr and in TensorBoard; silent unless it leads and is asked to."""
+
+    def __init__(self, options: FitOptions, count: int, leads: bool) -> None:
+        self.epochs, self.count, self.show = options.epochs, count, options.progress and leads
+        self.terminal = self.show and sys.stderr.isatty()
+        self.board = tensorboard_writer(options) if leads else None
+        self.bar: Any = None
+        self.updated = 0.0
+
+    def say(self, text: str) -> None:
+        if self.show:
+            tqdm.write(text, file=sys.stderr)
+
+    def start(self, epoch: int, done: int) -> None:
+        if self.terminal:
+            label = f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
+            self.bar = tqdm(total=self.count, initial=done, desc=label, unit="img", leave=False, dynamic_ncols=True)
+            self.updated = time.monotonic()
+
+    def step(self, images: int, loss_sum: Tensor, correct: Tensor, seen: int) -> None:
+        """After each step; numbers are fetched from the device only now and then."""
+        if self.bar is None:
+            return
+        self.bar.update(images)
+        now = time.monotonic()
+        if now - self.updated > 0.5 and seen:
+            self.updated = now
+            self.bar.set_postfix_str(f"loss {loss_sum.item() / seen:.4f}, accuracy {correct.item() / seen:.4f}")
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def end(self, row: dict[str, Any]) -> None:
+        self.close()
+        width = len(str(self.epochs))
+        text = f"epoch {row['epoch']:>{width}}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
+        if row["val_loss"] is not None:
+            text += f"  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
+        self.say(f"{text}  {row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s")
+        if self.board is not None:
+            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
+                if row[column] is not None:
+                    self.board.add_scalar(column, row[column], row["epoch"])
+            self.board.flush()  # a run that is killed and goes on writes no epoch twice
+
+    def leave(self) -> None:
+        """At the end of the run, however it ends."""
+        self.close()
+        if self.board is not None:
+            self.board.close()
+
+
+def tensorboard_writer(options: FitOptions) -> Any:
+    """TensorBoard's writer beside the run, if it was asked for.
+
+    Raises:
+        ImportError: When TensorBoard is not installed.
+    """
+    if not options.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
+    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))

@@ -1,0 +1,44 @@
+"""Optimisers: by name, or the user's own."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import OptionError, message
+from ..options import FitOptions
+
+
+def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    """The optimiser of a name (fused where torch has it), or the user's own.
+
+    Raises:
+        ValueError: When nothing is left to train, or an instance holds other parameters than the net's.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise OptionError(message("fit", "a net with parameters to train", "none with requires_grad"))
+    chosen = options.optimizer
+    if not isinstance(chosen, str):
+        if not isinstance(chosen, torch.optim.Optimizer):
+            wanted = inspect.signature(chosen).parameters
+            chosen = chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
+        return check_optimizer(chosen, model)
+    fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)
+    common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
+    if chosen == "sgd":
+        return torch.optim.SGD(parameters, momentum=options.momentum, **common)
+    return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(parameters, **common)
+
+
+def check_optimizer(chosen: object, model: nn.Module) -> torch.optim.Optimizer:
+    """A user's optimiser, if it can train this net a step at a time."""
+    if not isinstance(chosen, torch.optim.Optimizer):
+        raise OptionError(message("fit", "an optimizer, or a factory that makes one", repr(chosen)))
+    if isinstance(chosen, torch.optim.LBFGS):
+        raise OptionError(message("fit", "an optimizer that computes the loss once a step", "LBFGS"))
+    own = {id(p) for p in model.parameters()}
+    if not all(id(p) in own for group in chosen.param_groups for p in group["params"]):
+        raise OptionError(message("fit", "an optimizer over the parameters of this net", "one over others"))
+    return chosen

@@ -1,0 +1,1 @@
+"""How a net is run: device, precision and layout, fixed or measured."""

@@ -1,0 +1,179 @@
+"""The measured plan: what is slower or computes something else is not taken."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import smallnets as sn
+from smallnets import FitOptions
+from smallnets.training.feed.samples import understand
+from smallnets.training.plan import calibrate, inference
+from smallnets.training.plan.calibrate import Timing, choose_plan
+from smallnets.training.plan.plan import Plan
+
+CPU = Plan(torch.device("cpu"))
+BATCH = torch.randn(4, 1, 32, 32), torch.tensor([1, 2, 3, 4])
+
+
+def script(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], losses: dict[str, float] | None = None
+) -> list[str]:
+    """Replace the clock: seconds a step by the plan's words."""
+    asked: list[str] = []
+
+    def measure_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, best: float) -> Timing:
+        words = plan.words().removeprefix("cpu, ")
+        asked.append(words)
+        if words not in seconds:
+            raise RuntimeError("not in this test")
+        return Timing(plan, seconds[words], (losses or {}).get(words, 2.3), ready=50.0 if plan.compile else 0.0)
+
+    monkeypatch.setattr(calibrate, "measure_plan", measure_plan)
+    return asked
+
+
+def choose(steps: int = 1000, **options: Any) -> tuple[str, str]:
+    plan, said = choose_plan(sn.lenet5(), *BATCH, nn.functional.cross_entropy, FitOptions(**options), CPU, steps)
+    return plan.words().removeprefix("cpu, "), said
+
+
+def test_the_fastest_that_agrees_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"fp32": 1.0, "fp32, channels_last": 0.8, "bf16": 0.5, "bf16, channels_last": 0.2}
+    script(monkeypatch, times)
+    plan, said = choose(compile=False)
+    assert plan == "bf16, channels_last" and said.startswith("cpu, bf16, channels_last (5.00 x cpu, fp32; 4 ways timed")
+    script(monkeypatch, times, {"bf16, channels_last": 2.5})
+    assert choose(compile=False)[0] == "bf16"
+    script(monkeypatch, times, {"bf16, channels_last": float("nan"), "bf16": 2.2})
+    assert choose(compile=False)[0] == "fp32, channels_last"
+    script(monkeypatch, {"fp32": 1.0})
+    assert choose(compile=False)[0] == "fp32"
+
+
+def test_what_is_set_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = script(monkeypatch, {"bf16": 1.0, "bf16, channels_last": 2.0})
+    assert choose(precision="bf16", compile=False)[0] == "bf16" and asked == ["bf16", "bf16, channels_last"]
+    asked.clear()
+    assert choose(precision="fp32", channels_last=True, compile=False) == ("fp32, channels_last", "") and not asked
+
+
+def test_a_short_run_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = script(monkeypatch, {"fp32": 1.0})
+    assert choose(steps=calibrate.WORTH_IT - 1)[0] == "fp32" and not asked
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(250, "fp32"), (400, "fp32"), (2000, "fp32, compiled")])
+def test_compiling_must_be_earned_back(monkeypatch: pytest.MonkeyPatch, steps: int, expected: str) -> None:
+    asked = script(monkeypatch, {"fp32": 1.0, "fp32, compiled": 0.9})  # and 50 s to compile
+    assert choose(steps=steps)[0] == expected
+    assert ("fp32, compiled" in asked) == (steps > calibrate.COMPILE_AFTER)
+
+
+def test_a_slow_net_is_measured_on_a_part_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(calibrate, "one_step", lambda *a: (seen.append(len(a[1])), (4.0, 2.3))[1])
+    batch = torch.randn(256, 1, 32, 32), torch.arange(256) % 10
+    choose_plan(sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
+    assert seen[0] == 256 and set(seen[1:]) == {64}  # a quarter of what takes four seconds
+    seen.clear()
+    few = (batch[0][:40], batch[1][:40])
+    choose_plan(sn.lenet5(), *few, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
+    assert set(seen[1:]) == {calibrate.FEW}
+
+
+def test_measuring_for_real_leaves_the_net_alone() -> None:
+    torch.manual_seed(0)
+    net = sn.convnet3(in_channels=1)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    plan, said = choose_plan(net, *BATCH, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
+    assert "ways timed" in said and plan.device.type == "cpu"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert net.training and all(p.grad is None for p in net.parameters())
+
+
+def test_a_way_that_cannot_run_is_not_open() -> None:
+    class NoHalf(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = sn.lenet5()
+
+        def forward(self, x: Tensor) -> Tensor:
+            if torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("not in bf16")
+            return self.net(x)
+
+    low = Plan(torch.device("cpu"), "bf16")
+    assert calibrate.time_plan(NoHalf(), *BATCH, nn.functional.cross_entropy, low, 1.0) is None
+    assert calibrate.time_plan(NoHalf(), *BATCH, nn.functional.cross_entropy, CPU, float("inf")) is not None
+
+
+def test_an_error_of_the_plain_way_is_the_users_to_see() -> None:
+    def wrong(logits: Tensor, labels: Tensor) -> Tensor:
+        raise KeyError("a mistake in the loss")
+
+    with pytest.raises(KeyError, match="a mistake in the loss"):
+        choose_plan(sn.lenet5(), *BATCH, wrong, FitOptions(), CPU, 1000)
+
+
+def test_the_plan_is_stored_and_kept_on_resume(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script(monkeypatch, {"fp32": 1.0, "bf16": 0.5})
+    monkeypatch.setattr(calibrate, "WORTH_IT", 1)
+    data = (torch.randn(20, 1, 32, 32), torch.arange(20) % 10)
+    common: dict[str, Any] = {"epochs": 2, "batch_size": 10, "run_dir": tmp_path, "progress": False, "device": "cpu"}
+    with pytest.raises(ZeroDivisionError):
+        sn.fit(sn.lenet5(), data, **common, callbacks=[lambda row: row["epoch"] == 2 and 1 / 0])
+    asked = script(monkeypatch, {"fp32": 1.0})
+    history = sn.fit(sn.lenet5(), data, **common)
+    assert history.plan["precision"] == "bf16" and not asked
+
+
+def test_much_work_is_evaluated_folded_and_agreement_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net = sn.resnet20()
+    data = (torch.randn(96, 3, 32, 32), torch.arange(96) % 10)
+    plain = sn.evaluate(net, data, batch_size=32)
+    assert "batch_norms_folded" not in plain.plan  # little work: exactly the plain way
+    monkeypatch.setattr(inference, "WORTH_IT", 0.0)
+    monkeypatch.setattr(inference, "CLEARLY", 1e9)
+    folded = sn.evaluate(net, data, batch_size=32)
+    assert folded.plan["batch_norms_folded"] and folded.plan["same_class_as_fp32"] == 1.0
+    assert folded.loss == pytest.approx(plain.loss, rel=1e-4) and folded.plan["largest_difference"] < 1e-4
+    monkeypatch.setattr(inference, "CLEARLY", 0.0)
+    low = sn.evaluate(net, data, batch_size=32)
+    assert low.plan["precision"] == "bf16" and 0 < low.plan["largest_difference"] < 0.2
+    assert low.loss == pytest.approx(plain.loss, rel=0.05)
+    said = sn.predict(net, data, batch_size=32).plan
+    assert said["precision"] == "bf16" and said["largest_difference"] == low.plan["largest_difference"]
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data), batch_size=32)
+    taken = sn.evaluate(net, loader, batch_size=32)  # as it comes: nothing is drawn from it to measure with
+    assert taken.loss == plain.loss and "batch_norms_folded" not in taken.plan
+    exact = sn.evaluate(net, data, batch_size=32, precision="fp32")
+    assert exact.loss == plain.loss and exact.plan["precision"] == "fp32"
+
+
+def test_work_is_seconds_a_picture_times_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "run", lambda model, images, plan: (0.1 * len(images), torch.zeros(len(images), 10)))
+    for count, much in ((40, False), (60, True)):  # a tenth of a second each
+        samples = understand((torch.zeros(count, 1, 32, 32), torch.arange(count) % 10), "evaluate")
+        _, _, facts = inference.prepare(sn.lenet5().eval(), samples, 8, "auto", torch.device("cpu"))
+        assert ("largest_difference" in facts) == much
+
+
+def test_agreement_is_of_classes_and_relative_to_the_largest_logit() -> None:
+    expected = torch.tensor([[4.0, 0.0], [0.0, 1.0]])
+    found = inference.agreement(expected, torch.tensor([[3.0, 0.0], [1.5, 1.0]]))
+    assert found == {"same_class_as_fp32": 0.5, "largest_difference": 1.5 / 4}
+
+
+def test_a_net_that_cannot_be_traced_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Branching(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, 0, 0] if x.sum() > 0 else -x[:, 0, 0]
+
+    monkeypatch.setattr(inference, "WORTH_IT", 0.0)
+    monkeypatch.setattr(inference, "CLEARLY", 1e9)
+    found = sn.evaluate(Branching(), (torch.rand(8, 1, 2, 3), torch.arange(8) % 3), batch_size=4)
+    assert found.plan["batch_norms_folded"] is False and not found.plan["channels_last"]
