@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ..errors import OptionError, ShapeError, message
+from ..errors import OptionError, ShapeError, check_choice, check_int, message
 from . import rules as _rules
+from .copying import check_model, untouched
 from .data import first_pictures
 from .facts import Facts, make_facts, observe
 from .finding import SEVERITIES, Diagnosis, Finding
 from .registry import RULES, Rule
-from .trace import untouched
 
 LossLike = Literal["cross-entropy"] | nn.Module | Callable[[Tensor, Tensor], Tensor]
 
@@ -53,8 +53,10 @@ def diagnose(
     [('output-softmax', '2')]
     """
     started = time.perf_counter()
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(message("diagnose", "a torch.nn.Module", type(model).__name__))
+    model = check_model(model)
+    check_loss(loss)
+    if num_classes is not None:
+        check_int("diagnose", "num_classes", num_classes)
     batch = None if data is None else first_pictures(data)
     if batch is not None:
         num_classes = batch.num_classes if num_classes is None else num_classes
@@ -68,6 +70,13 @@ def diagnose(
         found = list(look(facts, RULES.values()))
     name = getattr(model, "config", {}).get("name") or type(model).__name__
     return Diagnosis(name, size, tuple(in_order(found)), time.perf_counter() - started, _model=model)
+
+
+def check_loss(loss: object) -> None:
+    if isinstance(loss, str):
+        check_choice("diagnose", "loss", loss, ("cross-entropy",))
+    elif not callable(loss):
+        raise OptionError(message("diagnose", "loss to be a name, a module or a function", repr(loss)))
 
 
 def check_size(model: nn.Module, input_size: Any) -> tuple[int, ...]:

@@ -1,17 +1,22 @@
 """What the rules look at: a few runs of a copy of the net on one small batch, made once for all of them."""
 
+import contextlib
 import functools
+import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
 
+from .copying import private_copy, tensors_of
 from .graph import BATCH_NORMS, Graph, Step
-from .trace import Trace, private_copy, run, tensors_in
+from .trace import Trace, outputs_of, run
 
 PICTURES = 4  # in the batch; half of it where a picture is large
 LARGE = 128  # pixels a side
@@ -23,6 +28,7 @@ class Facts:
 
     Attributes:
         model: The private copy.
+        original: The caller's own, which closures in the copy may reach.
         images: The batch, (N, C, H, W).
         labels: Their classes, (N,).
         num_classes: How many there should be, where that is known.
@@ -33,6 +39,7 @@ class Facts:
     """
 
     model: nn.Module
+    original: nn.Module
     images: Tensor
     labels: Tensor
     num_classes: int | None
@@ -44,6 +51,7 @@ class Facts:
     again: Trace | None = None  # the eval run with other random numbers
     changed: Trace | None = None  # the eval run with another first picture, and the first run's random numbers
     loss_value: float | None = None
+    loss_failure: Exception | None = None
     gradients: dict[str, float] = field(default_factory=dict)  # root mean square by parameter; absent where None
     hooked: tuple[str, ...] = ()  # the caller's modules that have full backward hooks
     moved: tuple[str, ...] = ()  # buffers that the training run changed
@@ -61,9 +69,9 @@ class Facts:
 
     @property
     def logits(self) -> Tensor | None:
-        """What the net returned: its tensor, or the first of several."""
+        """What the net returned: its tensor, or of several the one that looks most like it."""
         for trace in (self.eval, self.training):
-            found = tensors_in((trace.logits,)) if trace.logits is not None else []
+            found = outputs_of(trace.returned, len(self.images))
             if found:
                 return found[0].detach()
         return None
@@ -82,32 +90,51 @@ def observe(facts: Facts, *, training: bool) -> Facts:
     model = facts.model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a net warns of is its own affair; the rules have their own words
-        facts.eval = eval_run(model, facts.images, seed=0)
+        if any(is_lazy(parameter) for parameter in model.parameters()):
+            with contextlib.suppress(Exception), torch.no_grad():  # the first run says what is wrong
+                model.eval()(facts.images)
+        state = random.getstate(), np.random.get_state()[2]
+        facts.eval = eval_run(facts, facts.images, seed=0)
+        drew = facts.eval.drawn or state != (random.getstate(), np.random.get_state()[2])
         if facts.eval.failure is None:
-            facts.again = eval_run(model, facts.images, seed=1)
+            facts.again = eval_run(facts, facts.images, seed=1) if drew else None
             other = facts.images.clone()
             other[0] = other[0].flip(-1) * 0.5 + 0.25
-            facts.changed = eval_run(model, other, seed=0)
-        if not training:
-            return facts
-        before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        model.train()
-        torch.manual_seed(0)
-        facts.training = trace = run(model, facts.images)
-        facts.moved = tuple(
-            name for name, buffer in model.named_buffers() if name in before and not torch.equal(buffer, before[name])
-        )
-        outputs = tensors_in((trace.logits,)) if trace.logits is not None else []
-        if trace.failure is None and outputs:
-            backward(facts, outputs)
+            facts.changed = eval_run(facts, other, seed=0)
+        if training:
+            train_run(facts)
     return facts
 
 
-def eval_run(model: nn.Module, images: Tensor, seed: int) -> Trace:
-    model.eval()
-    torch.manual_seed(seed)
+def eval_run(facts: Facts, images: Tensor, seed: int) -> Trace:
+    set_mode(facts, training=False)
     with torch.no_grad():
-        return run(model, images)
+        return seeded_run(facts, images, seed)
+
+
+def train_run(facts: Facts) -> None:
+    """In training mode, and the loss's gradients."""
+    before = {name: buffer.clone() for name, buffer in facts.model.named_buffers()}
+    set_mode(facts, training=True)
+    facts.training = trace = seeded_run(facts, facts.images, seed=0)
+    facts.moved = tuple(
+        name for name, buffer in facts.model.named_buffers() if name in before and not torch.equal(buffer, before[name])
+    )
+    if trace.failure is None:
+        backward(facts, outputs_of(trace.returned, len(facts.images)))
+
+
+def set_mode(facts: Facts, *, training: bool) -> None:
+    facts.model.train(training)
+    for module in facts.original.modules():  # where a closure leads; given back in the end
+        module.training = training
+
+
+def seeded_run(facts: Facts, images: Tensor, seed: int) -> Trace:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+    return run(facts.model, images, facts.original)
 
 
 def backward(facts: Facts, outputs: Sequence[Tensor]) -> None:
@@ -116,21 +143,24 @@ def backward(facts: Facts, outputs: Sequence[Tensor]) -> None:
     for output in outputs:  # auxiliary heads train, too
         try:
             value = facts.loss(output, facts.labels)
-        except (RuntimeError, ValueError, TypeError, IndexError):
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            facts.loss_failure = facts.loss_failure or error
             continue
         total = value if total is None else total + value
-    if total is None:
+        if output is outputs[0]:
+            facts.loss_value = float(value.detach())
+    if total is None or not total.requires_grad:
         return
-    facts.loss_value = float(facts.loss(outputs[0].detach(), facts.labels)) if len(outputs) else None
-    if total.requires_grad:
-        try:
-            total.backward()
-        except RuntimeError as error:
-            facts.training.failure = ("", error)
-            return
+    try:
+        total.backward()
+    except RuntimeError as error:
+        facts.training.failure = ("", error)
+        return
+    reached = dict(facts.original.named_parameters())
     for name, parameter in facts.model.named_parameters():
-        if parameter.grad is not None:
-            facts.gradients[name] = parameter.grad.detach().float().square().mean().sqrt().item()
+        gradient = parameter.grad if parameter.grad is not None or name not in reached else reached[name].grad
+        if gradient is not None:
+            facts.gradients[name] = gradient.detach().float().square().mean().sqrt().item()
 
 
 def make_facts(
@@ -142,15 +172,14 @@ def make_facts(
 ) -> Facts:
     """Facts before any run: the copy, and the batch on the net's device and in its precision."""
     twin = private_copy(model)
-    like = next((p for p in twin.parameters() if p.is_floating_point()), torch.empty(0))
-    generator = torch.Generator().manual_seed(0)
+    like = next((one for one in tensors_of(twin) if one.is_floating_point()), torch.empty(0, device="cpu"))
     if batch is None:
         count = PICTURES if max(input_size[1:], default=1) < LARGE else PICTURES // 2
-        images = torch.randn(count, *input_size, generator=generator)
-        labels = torch.arange(count) % (num_classes or 2)
+        images = torch.randn(count, *input_size, generator=torch.Generator().manual_seed(0), device="cpu")
+        labels = torch.arange(count, device="cpu") % (num_classes or 2)
     else:
         images, labels = batch
-    images = images.to(like.device, like.dtype)
+    images, labels = images.to(like.device, like.dtype), labels.to(like.device)
     hooked = tuple(path for path, module in model.named_modules() if module._backward_hooks)  # pyright: ignore[reportPrivateUsage]
     function = F.cross_entropy if loss == "cross-entropy" else loss
-    return Facts(twin, images, labels.to(like.device), num_classes, function, given=batch is not None, hooked=hooked)
+    return Facts(twin, model, images, labels, num_classes, function, given=batch is not None, hooked=hooked)

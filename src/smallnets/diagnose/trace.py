@@ -1,16 +1,13 @@
-"""Running a copy of a net on one small batch, forward and backward, and noting what was computed where.
-
-The caller's module, its buffers and gradients, torch's generators and flags are as they were when it is done.
-"""
+"""Running a net on one small batch and noting what was computed where."""
 
 import contextlib
-import copy
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .graph import INPUT, Graph, Step
@@ -58,31 +55,34 @@ class Trace:
     Attributes:
         graph: The operations.
         calls: Each module that ran, by path.
-        logits: What the net returned, if that is a tensor.
+        returned: What the net returned.
         strangers: Weights that trained layers use and the net does not own: the path where, and their shape.
         used: The parameters that anything was computed with.
         failure: What ended the run, and the path of the innermost module that was running.
+        drawn: Whether anything drew random numbers.
     """
 
     graph: Graph = field(default_factory=Graph)
     calls: dict[str, Call] = field(default_factory=dict)
-    logits: Any = None
+    returned: Any = None
     strangers: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     failure: tuple[str, Exception] | None = None
+    drawn: bool = False
 
 
 class Watch(TorchDispatchMode):
     """Notes each ATen operation as a step."""
 
-    def __init__(self, model: nn.Module, images: Tensor, *, numbers: bool) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, original: nn.Module, *, numbers: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.trace, self.path = Trace(), [""]
         self.count, self.numbers = len(images), numbers
         self.alive: list[Tensor] = [images]  # a storage that is freed would give its place to another
         self.makers: dict[Any, int] = {where(images): INPUT}
         self.writers: dict[int, int] = {storage(images): INPUT}
-        self.owned = {storage(parameter): name for name, parameter in model.named_parameters()}
+        both = (*original.named_parameters(), *model.named_parameters())
+        self.owned = {storage(parameter): name for name, parameter in both if not is_lazy(parameter)}
         self.random: set[int] = set()  # storages of masks and noise
         self.foreign: set[int] = set()  # of what is made of weights that the net does not own
 
@@ -95,6 +95,7 @@ class Watch(TorchDispatchMode):
         given = tensors_in((args, tuple((kwargs or {}).values())))
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        self.trace.drawn |= torch.Tag.nondeterministic_seeded in func.tags
         if name not in SILENT:
             self.note(name, given, args, out)
         return out
@@ -167,20 +168,31 @@ class Watch(TorchDispatchMode):
             self.path.pop()
 
 
-def run(model: nn.Module, images: Tensor, *, numbers: bool = True) -> Trace:
+def run(model: nn.Module, images: Tensor, original: nn.Module, *, numbers: bool = True) -> Trace:
     """Run the net once and note every operation; the mode (train or eval) is the model's own."""
-    watch = Watch(model, images, numbers=numbers)
+    watch = Watch(model, images, original, numbers=numbers)
     trace = watch.trace
     with wrapped(model, watch):
         try:
             with watch:
-                trace.logits = model(images)
+                trace.returned = model(images)
         except Exception as error:
             trace.failure = trace.failure or ("", error)
-    trace.graph.outputs = tuple(
-        made for tensor in tensors_in((trace.logits,)) if (made := watch.maker(tensor)) is not None
-    )
+    made = (watch.maker(tensor) for tensor in outputs_of(trace.returned, len(images)))
+    trace.graph.outputs = tuple(step for step in made if step is not None)
     return trace
+
+
+def outputs_of(returned: Any, count: int) -> list[Tensor]:
+    """The tensors that a net returned, what are most likely its logits first: by name, else by shape."""
+    found = tensors_in((returned,))
+    called = returned.get("logits", returned.get("out")) if isinstance(returned, Mapping) else None
+    called = getattr(returned, "logits", called)
+
+    def doubt(tensor: Tensor) -> tuple[bool, bool]:
+        return tensor is not called, tensor.dim() != 2 or len(tensor) != count
+
+    return sorted(found, key=doubt)
 
 
 @contextlib.contextmanager
@@ -227,40 +239,6 @@ def wrapped(model: nn.Module, watch: Watch) -> Generator[None, None, None]:
                 module.__dict__["forward"] = forward
 
 
-def private_copy(model: nn.Module) -> nn.Module:
-    """A copy without the caller's hooks; those that make a weight of its parts stay."""
-    twin = copy.deepcopy(model)
-    for module in twin.modules():
-        for name in ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks", "_forward_pre_hooks"):
-            hooks: dict[int, Any] = getattr(module, name)
-            for number, hook in list(hooks.items()):
-                if not type(hook).__module__.startswith("torch.nn.utils"):
-                    del hooks[number]
-    for parameter in twin.parameters():
-        parameter.grad = None
-    return twin
-
-
-@contextlib.contextmanager
-def untouched(model: nn.Module) -> Generator[None, None, None]:
-    """Give back generators and flags, and what a copy may still share with the caller's module."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers() if not buffer.is_meta]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    flags = [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, kept in buffers:
-                    if not torch.equal(buffer, kept):
-                        buffer.copy_(kept)
-            for parameter, gradient in gradients:
-                parameter.grad = gradient
-            for module, training in flags:
-                module.training = training
-
-
 def statistics(out: Tensor, count: int) -> dict[str, Any]:
     """Size and spread of an output, over a part of its numbers: reading all of them would take as long as the net."""
     if not out.is_floating_point() or not out.numel():
@@ -282,10 +260,10 @@ def statistics(out: Tensor, count: int) -> dict[str, Any]:
 def tensors_in(values: Any) -> list[Tensor]:
     """The tensors in nested tuples, lists and dicts, in order."""
     found: list[Tensor] = []
-    for value in values.values() if isinstance(values, dict) else values:
+    for value in values.values() if isinstance(values, Mapping) else values:
         if isinstance(value, Tensor):
             found.append(value)
-        elif isinstance(value, tuple | list | dict):
+        elif isinstance(value, tuple | list | Mapping):
             found += tensors_in(value)
         elif hasattr(value, "__dataclass_fields__"):
             found += tensors_in(vars(value))

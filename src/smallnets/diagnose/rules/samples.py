@@ -6,7 +6,7 @@ from ..facts import Facts
 from ..finding import Evidence, Finding
 from ..graph import BATCH_NORMS, Step
 from ..registry import rule
-from ..trace import Trace, tensors_in
+from ..trace import Trace, outputs_of
 
 SAME = 1e-4  # relative difference that rounding alone may make
 
@@ -29,7 +29,7 @@ def mixes_samples(facts: Facts) -> Iterator[Finding]:
     count = len(facts.images)
     if facts.logits.dim() < 1 or len(facts.logits) != count:
         return
-    other = tensors_in((facts.changed.logits,))[0]
+    other = outputs_of(facts.changed.returned, count)[0]
     change = (other[1:] - facts.logits[1:]).abs().max().item()
     size = facts.logits.abs().max().item()
     if not change > SAME * max(size, 1e-12):
@@ -60,7 +60,7 @@ def mixes_samples(facts: Facts) -> Iterator[Finding]:
 def random_in_eval(facts: Facts) -> Iterator[Finding]:
     if facts.again is None or facts.logits is None:
         return
-    again = tensors_in((facts.again.logits,))
+    again = outputs_of(facts.again.returned, len(facts.images))
     if not again or again[0].shape != facts.logits.shape:
         return
     change = (again[0] - facts.logits).abs().max().item()
