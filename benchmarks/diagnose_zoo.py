@@ -59,7 +59,7 @@ def diagnosed(library: str, name: str, side: int) -> dict[str, Any]:
     """What one net is said to have; runs in a process of its own."""
     import torch
 
-    from smallnets.diagnose import diagnose
+    from smallnets.diagnosis import diagnose
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -93,11 +93,10 @@ def observe(facts: Facts, *, training: bool) -> Facts:
         if any(is_lazy(parameter) for parameter in model.parameters()):
             with contextlib.suppress(Exception), torch.no_grad():  # the first run says what is wrong
                 model.eval()(facts.images)
-        state = random.getstate(), np.random.get_state()[2]
         facts.eval = eval_run(facts, facts.images, seed=0)
-        drew = facts.eval.drawn or state != (random.getstate(), np.random.get_state()[2])
         if facts.eval.failure is None:
-            facts.again = eval_run(facts, facts.images, seed=1) if drew else None
+            if facts.eval.drawn:
+                facts.again = eval_run(facts, facts.images, seed=1)
             other = facts.images.clone()
             other[0] = other[0].flip(-1) * 0.5 + 0.25
             facts.changed = eval_run(facts, other, seed=0)
@@ -134,7 +133,10 @@ def seeded_run(facts: Facts, images: Tensor, seed: int) -> Trace:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
-    return run(facts.model, images, facts.original)
+    before = random.getstate(), np.random.get_state()[2]
+    trace = run(facts.model, images, facts.original)
+    trace.drawn |= before != (random.getstate(), np.random.get_state()[2])
+    return trace
 
 
 def backward(facts: Facts, outputs: Sequence[Tensor]) -> None:

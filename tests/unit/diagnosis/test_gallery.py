@@ -4,7 +4,7 @@ import pytest
 import torch
 from diagnose_gallery import CASES, Case
 
-from smallnets.diagnose import diagnose
+from smallnets.diagnosis import diagnose
 
 NAMES = [f"{case.rule}-{number}" for number, case in enumerate(CASES)]
 
