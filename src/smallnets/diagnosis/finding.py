@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from torch import nn
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -29,14 +32,18 @@ class Finding:
     advice: str
 
     def __str__(self) -> str:
-        numbers = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in self.evidence.items())
         where = f" at {self.path}" if self.path else ""
-        return f"{self.severity}: {self.rule}{where}" + (f" ({numbers})" if numbers else "") + f". {self.advice}"
+        seen = f" ({self.numbers()})" if self.evidence else ""
+        return f"{self.severity}: {self.rule}{where}{seen}. {self.advice}"
+
+    def numbers(self) -> str:
+        """The evidence in words."""
+        return ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in self.evidence.items())
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings, the gravest first; true when one is above a note.
+    """All findings, the gravest first; true when one is above a note, else false: ``if not diagnosis: train()``.
 
     Attributes:
         model: The net's name.
@@ -49,7 +56,7 @@ class Diagnosis:
     input_size: tuple[int, ...]
     findings: tuple[Finding, ...]
     seconds: float = 0.0
-    _model: Any = field(default=None, repr=False, compare=False)
+    _model: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return any(finding.severity != "note" for finding in self.findings)
@@ -79,6 +86,28 @@ class Diagnosis:
             "findings": [asdict(finding) for finding in self.findings],
             "seconds": self.seconds,
         }
+
+    def _repr_html_(self) -> str:
+        from .page import notebook
+
+        return notebook(self)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """One self-contained page: the findings, and the net drawn to scale with their places marked.
+
+        Args:
+            path: Where to write it too.
+
+        Returns:
+            The page's text.
+        """
+        from .page import page
+
+        assert self._model is not None
+        text = page(self, self._model)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
 
 
 def number(value: object) -> str:
