@@ -57,6 +57,7 @@ def fit(
     precision: Precision = "auto",
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Processes that read pictures from disk.")] = 0,
+    check: Annotated[bool, typer.Option(help="Warn of classic mistakes before it starts.")] = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
 ) -> None:
     """Train a net, keep the best epoch on validation data, and test it once at the end.

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import OptionError, ShapeError, check_choice, check_int, message
 from . import rules as _rules
 from .copying import check_model, untouched
 from .data import first_pictures
-from .facts import Facts, make_facts, observe
+from .facts import Facts, eval_run, make_facts, observe
 from .finding import SEVERITIES, Diagnosis, Finding
 from .registry import RULES, Rule
 
@@ -70,6 +71,24 @@ def diagnose(
         found = list(look(facts, RULES.values()))
     name = getattr(model, "config", {}).get("name") or type(model).__name__
     return Diagnosis(name, size, tuple(in_order(found)), time.perf_counter() - started, _model=model)
+
+
+def first_look(model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None, loss: LossLike) -> list[Finding]:
+    """What the cheap rules see in one forward pass of the net itself in eval mode; no notes, the gravest first.
+
+    Args:
+        model: The net, on the device of the pictures.
+        images: A few of them as the net will get them, (N, C, H, W).
+        labels: Their classes, (N,).
+        num_classes: How many logits there should be, where that is known.
+        loss: What the net will be trained with.
+    """
+    with untouched(model):
+        function = F.cross_entropy if loss == "cross-entropy" else loss
+        facts = Facts(model, model, images, labels, num_classes, function, given=True)
+        facts.eval = eval_run(facts, images, seed=0)
+        found = look(facts, (one for one in RULES.values() if one.cheap))
+        return in_order(finding for finding in found if finding.severity != "note")
 
 
 def check_loss(loss: object) -> None:

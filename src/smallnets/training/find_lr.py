@@ -113,7 +113,7 @@ def find_lr(
         batches = plan_batches(samples.count, batch_size, least=2)
         feed = Feed(samples, batches, place, seed, samples.augmentation(augment))
         plan = Plan(place)
-        probe(trial, feed, plan)
+        probe(trial, feed, plan, options)
         trial.train()
         return climb(Updates(trial, options, plan, Group(), steps), feed, steps)
 

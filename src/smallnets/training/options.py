@@ -21,7 +21,7 @@ Callback = Callable[[dict[str, Any]], Any]
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 # Settings that change nothing of what is computed, so a run may go on with others.
-FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks")
+FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks", "check")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class FitOptions:
     progress: bool = True
     tensorboard: bool = False
     callbacks: tuple[Callback, ...] = ()
+    check: bool = True
 
     def __post_init__(self) -> None:
         who = "fit"
@@ -89,7 +90,7 @@ class FitOptions:
             check_choice(who, name, getattr(self, name), ("auto", True, False))
         monitors = ("val_accuracy", "val_loss", "accuracy", "loss")
         check_choice(who, "monitor", self.monitor, monitors)
-        for name in ("restore_best", "deterministic", "progress", "tensorboard"):
+        for name in ("restore_best", "deterministic", "progress", "tensorboard", "check"):
             check_choice(who, name, getattr(self, name), (True, False))
         for name in ("optimizer", "schedule", "loss", "augment"):
             check_callable(name, getattr(self, name))

@@ -423,7 +423,7 @@ def test_mixed_labels_are_mixed_as_the_pictures_are(text: str) -> None:
 
 
 def test_classic_mistakes_are_warned_of(digits: tuple[ImageSet, ImageSet]) -> None:
-    with pytest.warns(UserWarning, match="already look like probabilities"):
+    with pytest.warns(UserWarning, match="fit: output-softmax at 1: Return the logits"):
         sn.fit(nn.Sequential(net(), nn.Softmax(dim=1)), *digits, epochs=1, **QUIET)
     with pytest.warns(UserWarning, match="train and val are one set"):
         sn.fit(net(), digits[0], digits[0], epochs=1, **QUIET)

@@ -8,12 +8,17 @@ import torch
 from torch import nn
 
 from ...data.imageset import ImageSet
+from ...diagnosis.diagnose import first_look
+from ...diagnosis.finding import Finding
 from ...errors import DataError, OptionError, message
 from ..feed.feed import Feed
 from ..feed.samples import Samples, check_fit
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of
+
+CHECKED = 4  # pictures of the first batch that the rules see
+LINES = 3  # of warnings
 
 
 def check_run(
@@ -48,8 +53,8 @@ def check_run(
             raise OptionError(message("fit", "a distributed sampler under torchrun", "another", advice))
 
 
-def probe(model: nn.Module, feed: Feed, plan: Plan) -> None:
-    """Two samples through the net: does it give logits, and one a class?
+def probe(model: nn.Module, feed: Feed, plan: Plan, options: FitOptions, leads: bool = True) -> None:
+    """Two samples through the net: does it give logits, one a class, and is no classic mistake in sight?
 
     Raises:
         ValueError: When the outputs do not match the classes.
@@ -70,13 +75,19 @@ def probe(model: nn.Module, feed: Feed, plan: Plan) -> None:
         advice = f"Give the net {needed} outputs."
         raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
     feed.logits = logits.shape[1]
-    sums = logits.sum(dim=1)
-    if (logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        warnings.warn(
-            "fit: the net's outputs already look like probabilities; cross entropy applies a softmax itself, "
-            "so remove the one at the end of the net",
-            stacklevel=5,
-        )
+    if options.check and leads:
+        wanted = len(known) if known is not None else None
+        few = slice(0, CHECKED)
+        tell(first_look(model, first.images[few], first.labels[few], wanted, options.loss))
+
+
+def tell(found: list[Finding]) -> None:
+    """At most three lines of warnings."""
+    lines = [f"fit: {one.rule}" + (f" at {one.path}" if one.path else "") + f": {one.advice}" for one in found]
+    if len(lines) > LINES:
+        lines[LINES - 1 :] = [f"fit: and {len(lines) - LINES + 1} more; smallnets.diagnose(net, size) lists them"]
+    for line in lines:
+        warnings.warn(line, stacklevel=6)
 
 
 def facts(samples: Samples) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Run:
         self.model.to(self.device)
         self.feed = make_feed(self.model, self.train, self.options, self.device, self.group)
         with workers_errors_plain():
-            probe(self.model, self.feed, self.plan)
+            probe(self.model, self.feed, self.plan, self.options, self.group.leads)
         loss, _ = make_loss(self.options, self.device)
         self.plan, said = settle_plan(self.model, self.feed, loss, self.options, self.found, self.group)
         if said:
