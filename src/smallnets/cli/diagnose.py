@@ -35,7 +35,9 @@ def diagnose(
     set_: Set = None,
     input_: Annotated[str | None, typer.Option("--input", help="C,H,W; the net's own by default.")] = None,
     classes: Annotated[int | None, typer.Option(help="How many logits there should be.")] = None,
-    data: Annotated[str | None, typer.Option(help="Look at real pictures: digits, cifar10, an image folder ...")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Look at real pictures: digits, cifar10, an image folder ...")
+    ] = None,
     split: Annotated[str, typer.Option(help="Of the data.")] = "train",
     html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.")] = None,
     json: JSON = None,
@@ -116,7 +118,9 @@ def of_file(text: str, settings: dict[str, Any]) -> "nn.Module":
         name = nets[0]
     if name not in makers and not callable(getattr(module, name, None)):
         got = f"no {name!r} in {path.name}"
-        raise OptionError(message("diagnose", f"one of {', '.join(makers) or 'its classes'}", got, nearest(name, makers)))
+        raise OptionError(
+            message("diagnose", f"one of {', '.join(makers) or 'its classes'}", got, nearest(name, makers))
+        )
     return made(makers.get(name, getattr(module, name, None)), name, path, settings)
 
 

@@ -43,7 +43,9 @@ def private_copy(model: nn.Module) -> nn.Module:
         twin = copy.deepcopy(model)
     except Exception as error:  # whatever a part's own __deepcopy__ or __reduce__ raises
         advice = "Diagnose it as it is built, before its first forward pass."
-        raise OptionError(message("diagnose", "a net that copy.deepcopy can copy", first_line(error), advice)) from error
+        raise OptionError(
+            message("diagnose", "a net that copy.deepcopy can copy", first_line(error), advice)
+        ) from error
     for module in twin.modules():
         for hooks in (getattr(module, name) for name in HOOKS):
             for number, hook in list(hooks.items()):

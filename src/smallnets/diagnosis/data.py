@@ -50,7 +50,8 @@ def first_pictures(data: object) -> Pictures:
         return Pictures(images[:COUNT], labels[:COUNT], labels)
     if isinstance(data, tuple | list) and len(data) == 2:
         images, labels = pair_of(data)
-        return Pictures(as_fit_would(images[:COUNT], images), labels[:COUNT], labels)
+        spread = torch.linspace(0, len(images) - 1, min(COUNT, len(images))).long()
+        return Pictures(as_fit_would(images[spread], images), labels[spread], labels)
     if isinstance(data, Dataset):
         return of_dataset(data)
     kinds = "an ImageSet, a pair of tensors or arrays, a Dataset or a DataLoader"
@@ -58,8 +59,7 @@ def first_pictures(data: object) -> Pictures:
 
 
 def of_set(data: ImageSet | ImageStream) -> Pictures:
-    spread = torch.linspace(0, len(data) - 1, min(COUNT, len(data))).long()  # sets are often sorted by class
-    samples: list[Any] = [data[int(index)] for index in spread]
+    samples = list(some(data))
     images = torch.stack([image for image, _ in samples])
     labels = torch.tensor([int(label) for _, label in samples])
     return Pictures(normalise(images, data.mean, data.std), labels, data.labels, len(data.classes))
@@ -79,9 +79,11 @@ def of_dataset(data: "Dataset[Any]") -> Pictures:
 
 
 def some(data: Any) -> Iterator[Any]:
-    for index in range(COUNT):
+    """A few samples from all over a Dataset: sets are often sorted by class."""
+    count = len(data) if hasattr(data, "__len__") else COUNT
+    for index in torch.linspace(0, count - 1, min(COUNT, count)).tolist():
         with suppress(IndexError):
-            yield data[index]
+            yield data[int(index)]
 
 
 def pair_of(found: Any) -> tuple[Tensor, Tensor]:

@@ -73,7 +73,9 @@ def diagnose(
     return Diagnosis(name, size, tuple(in_order(found)), time.perf_counter() - started, _model=model)
 
 
-def first_look(model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None, loss: LossLike) -> list[Finding]:
+def first_look(
+    model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None, loss: LossLike
+) -> list[Finding]:
     """What the cheap rules see in one forward pass of the net itself in eval mode; no notes, the gravest first.
 
     Args:

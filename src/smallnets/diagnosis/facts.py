@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
 from .copying import private_copy, tensors_of
-from .graph import BATCH_NORMS, Graph, Step
+from .graph import BATCH_NORMS, Graph
 from .trace import Trace, outputs_of, run
 
 PICTURES = 4  # in the batch; half of it where a picture is large
@@ -79,10 +79,6 @@ class Facts:
     @functools.cached_property
     def modules(self) -> dict[str, nn.Module]:
         return dict(self.model.named_modules())
-
-    @functools.cached_property
-    def users(self) -> dict[int, list[Step]]:
-        return self.graph.users()
 
 
 def observe(facts: Facts, *, training: bool) -> Facts:

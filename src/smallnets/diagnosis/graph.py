@@ -3,6 +3,7 @@
 N batch, C channels, H W pixels.
 """
 
+import functools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,12 @@ _LAYOUT = """
     as_strided lift_fresh
 """
 LAYOUT = frozenset(_LAYOUT.split())
-NORMS = frozenset(("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "native_group_norm"))
-BATCH_NORMS = NORMS - {"native_group_norm"}
+_BATCH_NORMS = """
+    native_batch_norm cudnn_batch_norm miopen_batch_norm batch_norm _batch_norm_with_update _batch_norm_no_update
+    _native_batch_norm_legit _native_batch_norm_legit_no_training
+"""
+BATCH_NORMS = frozenset(_BATCH_NORMS.split())
+NORMS = BATCH_NORMS | {"native_group_norm"}
 _ACTIVATIONS = """
     relu relu6 hardtanh clamp clamp_min sigmoid tanh hardsigmoid softplus log_sigmoid_forward threshold
     elu celu selu gelu silu mish hardswish leaky_relu prelu _prelu_kernel rrelu_with_noise softsign
@@ -83,6 +88,7 @@ class Graph:
     steps: list[Step] = field(default_factory=list)
     outputs: tuple[int, ...] = ()  # the steps that made what the net returns
 
+    @functools.cached_property
     def users(self) -> dict[int, list[Step]]:
         """The steps that take each step's output."""
         found: dict[int, list[Step]] = {step.index: [] for step in self.steps}
@@ -90,6 +96,18 @@ class Graph:
         for step in self.steps:
             for source in dict.fromkeys(step.sources):
                 found[source].append(step)
+        return found
+
+    def takers(self, start: int) -> list[Step]:
+        """The steps that take a step's output, through what only lays it out anew."""
+        found: list[Step] = []
+        ahead = list(self.users[start])
+        while ahead:
+            step = ahead.pop()
+            if lays_out(step):
+                ahead += self.users[step.index]
+            else:
+                found.append(step)
         return found
 
     def back(self, start: int, through: Callable[[Step], bool]) -> Iterator[int]:
@@ -106,15 +124,17 @@ class Graph:
             else:
                 ahead += self.steps[index].sources
 
-    def made_from(self, start: int) -> set[int]:
-        """All steps that went into a step, itself included."""
+    def made_from(self, start: int, through: Callable[[Step], bool] = lambda step: True) -> set[int]:
+        """All steps that went into a step by a way that ``through`` lets pass, itself included."""
         seen: set[int] = set()
         ahead = [start]
         while ahead:
             index = ahead.pop()
-            if index not in seen:
-                seen.add(index)
-                ahead += () if index == INPUT else self.steps[index].sources
+            if index in seen:
+                continue
+            seen.add(index)
+            if index != INPUT and through(self.steps[index]):
+                ahead += self.steps[index].sources
         return seen
 
     def named(self, ops: Collection[str]) -> Iterator[Step]:

@@ -150,7 +150,7 @@ class Watch(TorchDispatchMode):
 
     def is_foreign(self, tensor: Tensor) -> bool:
         """Whether it is a trained weight, or made of one, that no optimiser will be given."""
-        if storage(tensor) in self.owned:
+        if storage(tensor) in self.owned or self.maker(tensor) is not None:
             return False
         return storage(tensor) in self.foreign or (tensor.requires_grad and tensor.is_leaf)
 
@@ -250,7 +250,8 @@ def statistics(out: Tensor, count: int) -> dict[str, Any]:
     found: dict[str, Any] = {"size": some.square().mean().sqrt().item()}
     if batched:
         found["spread"] = (some - some.mean(0)).square().mean().sqrt().item()
-        found["sums"] = tuple(some.double().sum(1).tolist())
+        weights = torch.arange(some.shape[1], device=some.device).cos()  # a plain sum would not see a permutation
+        found["sums"] = tuple((some * weights).double().sum(1).tolist())
         places = out.reshape(count, out.shape[1], -1)
         places = places[:, :, :: max(1, places.shape[2] // PLACES)]
         found["idle"] = (places.abs().amax((0, 2)) == 0).float().mean().item()

@@ -317,7 +317,7 @@ def test_averaged_weights_are_those_measured_and_returned(digits: tuple[ImageSet
 
 
 def test_a_last_batch_of_one_joins_the_one_before(digits: tuple[ImageSet, ImageSet]) -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10))
     sizes: list[int] = []
     model.register_forward_hook(lambda m, i, out: sizes.append(len(out)) if m.training else None)
     sn.fit(model, digits[0][:65], epochs=1, batch_size=32, **QUIET)

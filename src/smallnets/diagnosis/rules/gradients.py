@@ -59,9 +59,10 @@ def flat_steps(facts: Facts) -> tuple[Step, list[str]] | None:
     if not graph.outputs:
         return None
     used = graph.made_from(graph.outputs[0])
+    sloped = graph.made_from(graph.outputs[0], lambda step: step.op not in FLAT)
     for step in graph.steps:
         if step.op in FLAT and step.index in used:
-            behind = graph.made_from(step.index)
+            behind = graph.made_from(step.index) - sloped
             names = [name for index in sorted(behind) if index >= 0 for name in graph.steps[index].weights]
             names = [name for name in dict.fromkeys(names) if name in trained(facts)]
             if names and all(facts.gradients.get(name, 0.0) == 0.0 for name in names):
@@ -99,8 +100,10 @@ def place_of_cut(facts: Facts, cut: set[str]) -> tuple[str, str]:
             behind = graph.made_from(call.source)
             if any(name in cut for index in behind if index >= 0 for name in graph.steps[index].weights):
                 return call.caller, ""
-    last = max((step for step in graph.steps if set(step.weights) & cut), key=lambda step: step.index)
-    return last.path.rpartition(".")[0], ""
+    path = max((step for step in graph.steps if set(step.weights) & cut), key=lambda step: step.index).path
+    while path and trace.calls[path].feeds:  # what it gives still has its gradient: it is cut behind it
+        path = trace.calls[path].caller
+    return path, ""
 
 
 def named(facts: Facts, path: str) -> Iterator[tuple[str, nn.Parameter]]:
@@ -150,7 +153,7 @@ def zero_gradient(facts: Facts) -> Iterator[Finding]:
 def before_norms(facts: Facts) -> set[str]:
     """Biases that the norm behind them takes away again."""
     graph = facts.training.graph
-    users = graph.users()
+    users = graph.users
     found: set[str] = set()
     for step in graph.steps:
         if step.weighed and users[step.index] and all(user.op in BATCH_NORMS for user in users[step.index]):
@@ -223,7 +226,7 @@ def symmetric_initialisation(facts: Facts) -> Iterator[Finding]:
 
 def ends_branch(step: Step, facts: Facts) -> bool:
     """Whether a layer is the last of a residual branch: only norms and scales stand between it and an addition."""
-    ahead = facts.users[step.index]
+    ahead = facts.graph.users[step.index]
     for _ in range(8):
         if len(ahead) != 1:
             return False
@@ -232,5 +235,5 @@ def ends_branch(step: Step, facts: Facts) -> bool:
             return True
         if following.weighed or following.op in ("relu", "gelu", "silu"):
             return False
-        ahead = facts.users[following.index]
+        ahead = facts.graph.users[following.index]
     return False

@@ -9,7 +9,7 @@ from ..facts import Facts
 from ..finding import Evidence, Finding
 from ..graph import INPUT, Step
 from ..registry import rule
-from .shortcuts import GLOBAL, joins
+from .shortcuts import GLOBAL
 
 POOLS = frozenset(("max_pool2d_with_indices", "max_pool2d", "avg_pool2d"))
 
@@ -169,13 +169,12 @@ def repeated_cells(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def skips_pixels(facts: Facts) -> Iterator[Finding]:
-    excused = {step.index for join in joins(facts.graph) for step in (*join.shortcut, *join.branch)}
     for step in facts.graph.steps:
         kernel, stride = windows(step, facts)
         if kernel is None or not (stride[0] > kernel[0] or stride[1] > kernel[1]):
             continue
-        if step.index in excused and kernel == (1, 1):
-            continue
+        if kernel == (1, 1) and len(facts.graph.takers(step.sources[0])) > 1:
+            continue  # another branch sees what this one skips: a shortcut, or the start of a bottleneck beside one
         evidence: Evidence = {"kernel": list(kernel), "stride": list(stride)}
         advice = f"Make the window at least as large as the stride: kernel_size={max(stride)}."
         yield Finding("skips-pixels", "warning", step.path, evidence, advice)

@@ -11,7 +11,7 @@ from ..graph import ACTIVATIONS, NORMS, Step
 from ..registry import rule
 
 VANISHED = 1e-4  # share of an activation that still differs between pictures
-EXPLODED = 1e4  # times larger than what came in
+EXPLODED = 1e3  # times larger than what came in
 DEAD = 0.6  # share of channels that are zero for every picture
 FEW = 64  # numbers a channel needs for "zero everywhere" to mean something
 FAR = 2.0  # times ln K from which the first loss is far
@@ -42,6 +42,8 @@ def vanishing(facts: Facts) -> Iterator[Finding]:
     seen = [(step, step.spread / step.size) for step in steps if step.size > 0 and step.spread is not None]
     if not seen:
         return
+    if any(held_small(step, facts) for step in facts.start.named(("mul",))):
+        return
     first, last = seen[0][1], seen[-1][1]
     if first > 0 and last < VANISHED and last < first / 100:
         step = next(step for step, share in seen if share < VANISHED)
@@ -54,6 +56,11 @@ def vanishing(facts: Facts) -> Iterator[Finding]:
         evidence = {"gradient_first_over_last": back[0], "layers": len(steps)}
         advice = "Draw weights for the activation (kaiming_normal_ for ReLU), add batch norms, or shortcuts."
         yield Finding("vanishing", "error", back[1], evidence, advice)
+
+
+def held_small(step: Step, facts: Facts) -> bool:
+    """Whether it is a trained scale that starts near 0, as in LayerScale: it opens with the first steps."""
+    return any(float(facts.model.get_parameter(name).detach().abs().max()) < 1e-3 for name in step.weights)
 
 
 def gradient_ratio(facts: Facts, steps: list[Step]) -> tuple[float, str] | None:
@@ -163,23 +170,24 @@ def initial_loss(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def norm_of_one_value(facts: Facts) -> Iterator[Finding]:
-    for path, call in facts.eval.calls.items():
-        module, shape = facts.modules[path], call.input
-        values = math.prod(shape[2:])
-        lone: int | None = None
-        if isinstance(module, nn.GroupNorm) and shape:
-            lone = values * (shape[1] // module.num_groups)
-        elif isinstance(module, nn.LayerNorm):
-            lone = math.prod(module.normalized_shape)
-        elif isinstance(module, nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d) and len(shape) > 2:
-            lone = values
+    for step in facts.graph.named(("native_group_norm", "native_layer_norm")):
+        if step.op == "native_group_norm":  # N, C, H W, groups, epsilon
+            _, channels, pixels, groups = (value for value in step.args if type(value) is int)
+            lone = channels // groups * pixels
+        else:
+            lone = math.prod(step.args[0])
         if lone == 1:
-            kind = type(module).__name__
             advice = "Normalise over more: fewer groups, or a norm before the pool."
-            yield Finding("norm-of-one-value", "error", path, {"type": kind, "input": list(shape)}, advice)
+            evidence: Evidence = {"norm": step.op.removeprefix("native_"), "input": list(step.shape)}
+            yield Finding("norm-of-one-value", "error", step.path, evidence, advice)
+    for path, call in facts.eval.calls.items():
+        kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+        if isinstance(facts.modules[path], kinds) and len(call.input) > 2 and math.prod(call.input[2:]) == 1:
+            evidence = {"norm": type(facts.modules[path]).__name__, "input": list(call.input)}
+            yield Finding("norm-of-one-value", "error", path, evidence, "Normalise where a map has more than a pixel.")
     for step in facts.graph.named(NORMS - {"native_group_norm"}):
         if step.shape and math.prod(step.shape) == step.shape[0] * step.shape[1] and len(step.shape) > 1:
             advice = "Train with batches of at least two; fit merges a last batch of one."
-            evidence: Evidence = {"map": list(step.shape[2:])}
+            evidence = {"map": list(step.shape[2:])}
             yield Finding("norm-of-one-value", "note", step.path, evidence, advice)
             return

@@ -1,18 +1,25 @@
 """What follows what: linear maps, norms, activations, dropout."""
 
+import math
 from collections.abc import Iterator
 
 from ..facts import Facts
 from ..finding import Evidence, Finding
-from ..graph import BATCH_NORMS, INPUT, LAYOUT, Graph, Step, rescales
+from ..graph import ACTIVATIONS, BATCH_NORMS, INPUT, LAYOUT, Graph, Step, rescales
 from ..registry import rule
 
 POOLS = frozenset(("avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d", "mean"))
+MAX_POOLS = frozenset(("max_pool2d_with_indices", "max_pool2d", "adaptive_max_pool2d"))
 
 
 def linear(step: Step) -> bool:
     """What is a linear or affine map without weights of its own: layout, constants, batch norm in eval mode, means."""
     return rescales(step) or step.op in BATCH_NORMS or step.op in POOLS or step.op == "dropout"
+
+
+def passes(step: Step) -> bool:
+    """Layout, activations and pools: what was dropped before is still felt behind them."""
+    return step.op in LAYOUT or step.op in ACTIVATIONS or step.op in POOLS or step.op in MAX_POOLS
 
 
 def widths(step: Step, facts: Facts) -> tuple[int, int, int] | None:
@@ -60,12 +67,23 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
         first = widths(graph.steps[behind[0]], facts)
         if first is None or first[1] < min(first[0], second[1]):
             continue
-        if len([user for user in facts.users[behind[0]] if user.op not in LAYOUT]) > 1:
-            continue  # something else takes it, too
+        if len(graph.takers(behind[0])) > 1 or factorised(graph.steps[behind[0]], step, graph):
+            continue  # something else takes it, too; or the two are one layer in parts
         before = graph.steps[behind[0]].path
         evidence: Evidence = {"before": before, "widths": [first[0], first[1], second[1]]}
         advice = f"Put an activation behind {before}: nn.ReLU()."
         yield Finding("missing-nonlinearity", "warning", step.path, evidence, advice)
+
+
+def factorised(first: Step, second: Step, graph: Graph) -> bool:
+    """Whether two layers are one in parts: rows and columns, or the linear end of an inverted residual block."""
+    if first.op != "convolution" or second.op != "convolution":
+        return False
+    one, other = first.shapes[1][2:], second.shapes[1][2:]
+    lines = sorted((min(one), min(other))) == [1, 1] and one.index(max(one)) != other.index(max(other))
+    behind = [graph.steps[index] for index in graph.back(first.sources[0], lambda step: not step.weighed) if index >= 0]
+    depthwise = any(step.op == "convolution" and step.args[-1] > 1 for step in behind)
+    return (lines and max(one) > 1 and max(other) > 1) or (math.prod(one) == 1 and depthwise)
 
 
 @rule(
@@ -83,7 +101,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
 def bias_before_norm(facts: Facts) -> Iterator[Finding]:
     found: list[tuple[str, int]] = []
     for step in facts.graph.steps:
-        users = list(facts.users[step.index])
+        users = list(facts.graph.users[step.index])
         biases = [name for name in step.weights if in_model(name, facts) and facts.model.get_parameter(name).dim() == 1]
         if step.weighed and biases and users and all(user.op in BATCH_NORMS for user in users):
             found.append((step.path, facts.model.get_parameter(biases[0]).numel()))
@@ -125,7 +143,7 @@ def dropout_at_output(facts: Facts) -> Iterator[Finding]:
 def dropout_before_norm(facts: Facts) -> Iterator[Finding]:
     graph: Graph = facts.training.graph
     for step in graph.named(BATCH_NORMS):
-        for index in graph.back(step.sources[0], lambda one: one.op in LAYOUT or one.op in ("relu", *POOLS)):
+        for index in graph.back(step.sources[0], passes):
             if index != INPUT and graph.steps[index].op == "dropout":
                 advice = "Put the dropout behind the norm and its activation."
                 evidence: Evidence = {"dropout": graph.steps[index].path}

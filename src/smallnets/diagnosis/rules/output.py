@@ -99,6 +99,9 @@ def output_activation(facts: Facts) -> Iterator[Finding]:
 )
 def output_size(facts: Facts) -> Iterator[Finding]:
     logits, count = facts.logits, len(facts.images)
+    if logits is None and facts.eval.failure is None and facts.eval.graph.steps:
+        returned = type(facts.eval.returned).__name__
+        yield Finding("output-size", "error", "", {"output": returned}, "End forward with: return logits.")
     if logits is None or (logits.dim() >= 1 and len(logits) != count):  # flatten-batch says that
         return
     last = next((step for step in reversed(facts.graph.steps) if step.weighed), None)
@@ -106,8 +109,8 @@ def output_size(facts: Facts) -> Iterator[Finding]:
     if logits.dim() != 2:
         advice = "Return (N, classes): flatten the maps, as in x.flatten(1), or average over them."
         yield Finding("output-size", "error", path, {"output": list(logits.shape)}, advice)
-    elif facts.num_classes is not None and logits.shape[1] != facts.num_classes:
-        wanted = facts.num_classes
+    elif logits.shape[1] != (facts.num_classes or logits.shape[1]) or (logits.shape[1] == 1 and takes_logits(facts)):
+        wanted = facts.num_classes or 2
         layer = facts.modules.get(path)
         line = f"nn.Linear({layer.in_features}, {wanted})" if isinstance(layer, nn.Linear) else f"{wanted} outputs"
         evidence: Evidence = {"classes": wanted, "logits": logits.shape[1]}

@@ -97,6 +97,12 @@ def unused_module(facts: Facts) -> Iterator[Finding]:
             lost = sum(parameter.numel() for parameter in module.parameters())
             advice = "Call it in forward, or leave it out."
             yield Finding("unused-module", "warning", path, {"parameters": lost}, advice)
+    for name in sorted(unused):
+        if not any(not above or name.startswith(f"{above}.") for above in told):
+            numbers = facts.model.get_parameter(name).numel()
+            yield Finding(
+                "unused-module", "warning", name, {"parameters": numbers}, "Use it in forward, or leave it out."
+            )
 
 
 @rule(

@@ -9,7 +9,9 @@ from ..registry import Look, rule
 EXAMPLE = "nn.Sequential(nn.Flatten(), nn.Linear(192, 10))"
 
 
-def data_rule(name: str, severity: Severity, looks_for: str, why: str, on_purpose: str = "") -> Callable[[Look], Look]:
+def data_rule(
+    name: str, severity: Severity, looks_for: str, why: str, on_purpose: str = "", cheap: bool = True
+) -> Callable[[Look], Look]:
     """A rule that looks at pictures and labels; any net may be their example."""
     return rule(
         name,
@@ -20,7 +22,7 @@ def data_rule(name: str, severity: Severity, looks_for: str, why: str, on_purpos
         why=why,
         on_purpose=on_purpose,
         needs_data=True,
-        cheap=True,
+        cheap=cheap,
     )
 
 
@@ -30,6 +32,7 @@ def data_rule(name: str, severity: Severity, looks_for: str, why: str, on_purpos
     "Pictures whose numbers are not about 0 with a spread of about 1.",
     "The first layer's weights are drawn for such numbers; others slow the start or need another rate.",
     "Nets that normalise inside.",
+    cheap=False,
 )
 def not_normalised(facts: Facts) -> Iterator[Finding]:
     if not facts.given or facts.images.dim() < 2 or too_large(facts):
@@ -85,7 +88,8 @@ def labels_outside(facts: Facts) -> Iterator[Finding]:
     classes = logits.shape[1] if logits is not None and logits.dim() == 2 else facts.num_classes
     if not facts.given or classes is None:
         return
-    least, largest = int(facts.labels.min()), int(facts.labels.max())
+    labels = facts.labels if facts.all_labels is None else facts.all_labels
+    least, largest = int(labels.min()), int(labels.max())
     if least < 0 or largest >= classes:
         evidence: Evidence = {"least": least, "largest": largest, "classes": classes}
         advice = "Number the classes from 0, and give the net a logit for each."

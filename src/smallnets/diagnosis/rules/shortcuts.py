@@ -9,7 +9,7 @@ from ..graph import ACTIVATIONS, INPUT, LAYOUT, NORMS, Graph, Step
 from ..registry import rule
 from .order import in_model
 
-DEEP = 20  # weighed layers in a row from which a plain net without norms is not trained in practice
+DEEP = 19  # weighed layers in a row, VGG-19's, above which a plain net without norms is not trained in practice
 GATES = frozenset(("sigmoid", "_softmax", "hardsigmoid", "tanh"))
 GLOBAL = frozenset(("mean", "_adaptive_avg_pool2d", "adaptive_max_pool2d", "amax", "sum", "bmm", "_softmax"))
 
@@ -78,7 +78,7 @@ def broadcast_shortcut(facts: Facts) -> Iterator[Finding]:
         small = min((0, 1), key=lambda place: _count(shapes[place]))
         made = step.sources[small]
         wide = pooled(graph, made)
-        gates = [user for user in facts.users[step.index] if user.op in GATES]
+        gates = [user for user in facts.graph.users[step.index] if user.op in GATES]
         if wide or gates:
             continue
         evidence: Evidence = {"shapes": ["x".join(map(str, shape)) for shape in shapes]}
@@ -215,7 +215,8 @@ def no_shortcut(facts: Facts) -> Iterator[Finding]:
     for step in graph.steps:
         below = max(depth[source] for source in step.sources)
         joined = step.op in ("add", "cat") and len(set(step.sources)) > 1
-        depth[step.index] = 0 if joined or step.op in NORMS or "norm" in step.op else below + step.weighed
+        normed = step.op in NORMS or "norm" in step.op or step.op in ("rsqrt", "std", "var", "var_mean")
+        depth[step.index] = 0 if joined or normed else below + step.weighed
         deepest = max(deepest, (depth[step.index], step.path))
     if deepest[0] > DEEP:
         advice = "Add shortcuts around pairs of layers, and a batch norm behind each convolution."
