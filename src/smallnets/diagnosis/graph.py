@@ -98,13 +98,13 @@ class Graph:
                 found[source].append(step)
         return found
 
-    def takers(self, start: int) -> list[Step]:
-        """The steps that take a step's output, through what only lays it out anew."""
+    def takers(self, start: int, through: Callable[[Step], bool] = lays_out) -> list[Step]:
+        """The steps that take a step's output, behind those that ``through`` lets pass."""
         found: list[Step] = []
         ahead = list(self.users[start])
         while ahead:
             step = ahead.pop()
-            if lays_out(step):
+            if through(step):
                 ahead += self.users[step.index]
             else:
                 found.append(step)

@@ -24,8 +24,9 @@ def trained(facts: Facts) -> dict[str, nn.Parameter]:
     "no-gradient",
     "error",
     looks_for="Weights that took part but that no gradient reaches: detach, .data, no_grad, argmax, round in between.",
-    faulty="Net(lambda s, x: s.fc(s.conv(x).detach().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), fc=nn.Linear(8, 10))",
-    sound="Net(lambda s, x: s.fc(s.conv(x).mean((2, 3))), conv=nn.Conv2d(3, 8, 3), fc=nn.Linear(8, 10))",
+    faulty="Net(lambda s, x: s.fc(s.conv(x).relu().detach().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), "
+    "fc=nn.Linear(8, 10))",
+    sound="Net(lambda s, x: s.fc(s.conv(x).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), fc=nn.Linear(8, 10))",
     why="The layers in front of the cut stay as they were drawn.",
     source="torch.autograd, locally disabling gradient computation",
     on_purpose="Where a part is frozen on purpose: set requires_grad=False, which says so.",
@@ -118,9 +119,9 @@ def inside(path: str, outer: str) -> bool:
     "zero-gradient",
     "error",
     looks_for="Weights whose gradient is exactly zero, all of it.",
-    faulty="Net(lambda s, x: s.fc((s.conv(x) * 0 + x[:, :1, 1:-1, 1:-1]).mean((2, 3))), conv=nn.Conv2d(3, 8, 3), "
+    faulty="Net(lambda s, x: s.fc((s.conv(x) * 0 + 1).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), "
     "fc=nn.Linear(8, 10))",
-    sound="Net(lambda s, x: s.fc((s.conv(x) + x[:, :1, 1:-1, 1:-1]).mean((2, 3))), conv=nn.Conv2d(3, 8, 3), "
+    sound="Net(lambda s, x: s.fc((s.conv(x) * 1 + 1).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), "
     "fc=nn.Linear(8, 10))",
     why="They never move: a dead activation, a factor of 0, or a saturated function is in between.",
     on_purpose="A branch that starts at zero by a trained scale of its own is left alone.",
@@ -165,9 +166,11 @@ def before_norms(facts: Facts) -> set[str]:
     "frozen",
     "warning",
     looks_for="Frozen parts whose batch norms still move, and nets in which nothing can learn.",
-    faulty="frozen(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)))",
-    sound="nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))",
-    why="requires_grad=False holds weights still, not running statistics: the frozen part changes all the same.",
+    faulty="net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))\n"
+    "net[:2].requires_grad_(False)",
+    sound="net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))\n"
+    "net[:1].requires_grad_(False)",
+    why="Setting requires_grad=False holds weights still, not running statistics: the frozen part changes all the same.",
     source="torch.nn.BatchNorm2d; smallnets.freeze",
     on_purpose="Where the statistics are to follow the new pictures.",
 )
@@ -200,8 +203,10 @@ def part_of_frozen(path: str, facts: Facts, held: set[str]) -> bool:
     "symmetric-initialisation",
     "error",
     looks_for="Hidden layers whose units all start alike.",
-    faulty="constant(nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 10)), '1')",
-    sound="nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 10))",
+    faulty="net = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 10))\n"
+    "nn.init.constant_(net[1].weight, 0.01)",
+    sound="net = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 10))\n"
+    "nn.init.normal_(net[1].weight, std=0.01)",
     why="Units that start alike get equal gradients and stay alike: the layer is worth a single unit.",
     source="Goodfellow, Bengio & Courville 2016, section 8.4",
     on_purpose="The last layer, and the last of a residual branch, may start at zero.",

@@ -33,8 +33,10 @@ def kernel_of(step: Step, facts: Facts) -> tuple[int, int] | None:
     "map-too-small",
     "warning",
     looks_for="A convolution whose window is mostly padding, and strides that leave one pixel before the last layers.",
-    faulty="strided(5)",
-    sound="strided(2)",
+    faulty="nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(6), nn.Conv2d(8, 8, 3, padding=1), "
+    "nn.ReLU(), nn.Flatten(), nn.Linear(8, 10))",
+    sound="nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), "
+    "nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))",
     why="A 3x3 over one pixel uses one of its nine weights for each channel: the others meet zeros only.",
     source="He et al. 2016, section 4.2: the stem for 32x32 pictures",
     on_purpose="Behind global pooling 1x1 convolutions are linear layers; they are left alone.",

@@ -26,8 +26,11 @@ def layers(facts: Facts) -> list[Step]:
     "vanishing",
     "error",
     looks_for="Activations in which pictures can no longer be told apart, and gradients that die on the way back.",
-    faulty="plain(14, nn.Sigmoid)",
-    sound="plain(4, nn.ReLU)",
+    faulty="layers = [nn.Sequential(nn.Linear(192, 192), nn.Sigmoid()) for _ in range(10)]\n"
+    "net = nn.Sequential(nn.Flatten(), *layers, nn.Linear(192, 10))",
+    sound="layers = [nn.Sequential(nn.Linear(192, 192, bias=False), nn.BatchNorm1d(192), nn.ReLU()) for _ in "
+    "range(10)]\n"
+    "net = nn.Sequential(nn.Flatten(), *layers, nn.Linear(192, 10))",
     why="The logits hardly depend on the picture, so the loss stays at ln K: the net is at chance.",
     source="Glorot & Bengio 2010; He et al. 2015, section 2.2 and figure 3",
     on_purpose="",
@@ -82,8 +85,14 @@ def gradient_ratio(facts: Facts, steps: list[Step]) -> tuple[float, str] | None:
     "exploding",
     "error",
     looks_for="Activations or gradients that grow from layer to layer until they overflow or drown the first step.",
-    faulty="scaled(plain(12), 6.0)",
-    sound="plain(4)",
+    faulty="layers = [nn.Sequential(nn.Linear(192, 192), nn.ReLU()) for _ in range(4)]\n"
+    "for layer, _ in layers:\n"
+    "    nn.init.normal_(layer.weight)\n"
+    "net = nn.Sequential(nn.Flatten(), *layers, nn.Linear(192, 10))",
+    sound="layers = [nn.Sequential(nn.Linear(192, 192), nn.ReLU()) for _ in range(4)]\n"
+    "for layer, _ in layers:\n"
+    "    nn.init.kaiming_normal_(layer.weight)\n"
+    "net = nn.Sequential(nn.Flatten(), *layers, nn.Linear(192, 10))",
     why="The first steps throw the weights far away, or the loss is no number.",
     source="He et al. 2015, section 2.2",
     on_purpose="",
@@ -116,8 +125,10 @@ def exploding(facts: Facts) -> Iterator[Finding]:
     "dead-units",
     "warning",
     looks_for="Activations of which most channels are zero for every picture.",
-    faulty="biased(nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 10)), -9.0)",
-    sound="nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 10))",
+    faulty="net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 10))\n"
+    "nn.init.constant_(net[0].bias, -9.0)",
+    sound="net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 10))\n"
+    "nn.init.constant_(net[0].bias, 0.0)",
     why="A rectified unit that is zero everywhere gets no gradient and stays so.",
     source="Maas, Hannun & Ng 2013, section 2",
     on_purpose="",
@@ -139,8 +150,8 @@ def dead_units(facts: Facts) -> Iterator[Finding]:
     "initial-loss",
     "warning",
     looks_for="A first loss far above ln K, the loss of a net that knows nothing.",
-    faulty="scaled(nn.Sequential(nn.Flatten(), nn.Linear(192, 10)), 30.0)",
-    sound="nn.Sequential(nn.Flatten(), nn.Linear(192, 10))",
+    faulty="net = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))\nnn.init.normal_(net[1].weight)",
+    sound="net = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))\nnn.init.normal_(net[1].weight, std=0.01)",
     why="The first epochs go into unlearning confident guesses.",
     source="Karpathy 2019, 'A recipe for training neural networks'",
     on_purpose="Trained weights on new classes: reset the last layer.",

@@ -67,7 +67,7 @@ def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
         first = widths(graph.steps[behind[0]], facts)
         if first is None or first[1] < min(first[0], second[1]):
             continue
-        if len(graph.takers(behind[0])) > 1 or factorised(graph.steps[behind[0]], step, graph):
+        if len(graph.takers(behind[0], linear)) > 1 or factorised(graph.steps[behind[0]], step, graph):
             continue  # something else takes it, too; or the two are one layer in parts
         before = graph.steps[behind[0]].path
         evidence: Evidence = {"before": before, "widths": [first[0], first[1], second[1]]}

@@ -121,9 +121,9 @@ def output_size(facts: Facts) -> Iterator[Finding]:
     "flatten-batch",
     "error",
     looks_for="A view that puts pictures together or apart, so that rows are no longer pictures.",
-    faulty="Net(lambda s, x: s.fc(F.max_pool2d(s.conv(x), 4).view(-1, 8)), conv=nn.Conv2d(3, 8, 3, padding=1), "
+    faulty="Net(lambda s, x: s.fc(F.max_pool2d(s.conv(x).relu(), 4).view(-1, 8)), conv=nn.Conv2d(3, 8, 3, padding=1), "
     "fc=nn.Linear(8, 10))",
-    sound="Net(lambda s, x: s.fc(F.max_pool2d(s.conv(x), 4).flatten(1)), conv=nn.Conv2d(3, 8, 3, padding=1), "
+    sound="Net(lambda s, x: s.fc(F.max_pool2d(s.conv(x).relu(), 4).flatten(1)), conv=nn.Conv2d(3, 8, 3, padding=1), "
     "fc=nn.Linear(32, 10))",
     why="The loss compares rows with other pictures' labels, or does not run; a size that fits by chance hides it.",
     on_purpose="Where windows of a picture are rows for a while and come back together.",

@@ -17,8 +17,8 @@ from ..registry import rule
     "does-not-run",
     "error",
     looks_for="A forward or backward pass that ends in an error.",
-    faulty="nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(100, 10))",
-    sound="nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(512, 10))",
+    faulty="nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(100, 10))",
+    sound="nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10))",
     why="Nothing is learned.",
     cheap=True,
 )
@@ -50,8 +50,10 @@ def does_not_run(facts: Facts) -> Iterator[Finding]:
     "unregistered-module",
     "error",
     looks_for="Layers that the net computes with but does not own: kept in a list, or made in forward.",
-    faulty="Hidden(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 10, 3))",
-    sound="nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())",
+    faulty="net = Net(lambda s, x: s.layers[1](F.relu(s.layers[0](x))).mean((2, 3)))\n"
+    "net.layers = [nn.Conv2d(3, 8, 3), nn.Conv2d(8, 10, 3)]",
+    sound="net = Net(lambda s, x: s.layers[1](F.relu(s.layers[0](x))).mean((2, 3)))\n"
+    "net.layers = nn.ModuleList([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 10, 3)])",
     why="Their weights are in no state dict, no optimiser gets them, and they stay on the CPU.",
     source="torch.nn.ModuleList",
     on_purpose="A frozen teacher that is kept out of the state dict: set requires_grad=False.",
@@ -75,9 +77,9 @@ def unregistered_module(facts: Facts) -> Iterator[Finding]:
     "unused-module",
     "warning",
     looks_for="Registered layers with weights that no computation uses.",
-    faulty="Net(lambda s, x: s.fc(s.conv(x).mean((2, 3))), conv=nn.Conv2d(3, 8, 3), more=nn.Conv2d(8, 8, 3), "
+    faulty="Net(lambda s, x: s.fc(s.conv(x).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), more=nn.Conv2d(8, 8, 3), "
     "fc=nn.Linear(8, 10))",
-    sound="Net(lambda s, x: s.fc(s.more(s.conv(x)).mean((2, 3))), conv=nn.Conv2d(3, 8, 3), more=nn.Conv2d(8, 8, 3), "
+    sound="Net(lambda s, x: s.fc(s.more(s.conv(x).relu()).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), more=nn.Conv2d(8, 8, 3), "
     "fc=nn.Linear(8, 10))",
     why="The net is not the one that was meant; it costs memory, and several processes refuse to train it.",
     source="torch.nn.parallel.DistributedDataParallel, find_unused_parameters",
@@ -133,8 +135,10 @@ def shared_module(facts: Facts) -> Iterator[Finding]:
     "inplace-under-hooks",
     "error",
     looks_for="Operations in place on what a module with full backward hooks takes or gives.",
-    faulty="hooked(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(288, 10)))",
-    sound="hooked(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)))",
+    faulty="net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(288, 10))\n"
+    "net[0].register_full_backward_hook(lambda layer, before, behind: None)",
+    sound="net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))\n"
+    "net[0].register_full_backward_hook(lambda layer, before, behind: None)",
     why="PyTorch refuses it: the hook's view of the tensor must not be written into.",
     source="torch.nn.Module.register_full_backward_hook",
 )

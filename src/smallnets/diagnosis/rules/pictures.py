@@ -6,19 +6,20 @@ from ..facts import Facts
 from ..finding import Evidence, Finding, Severity
 from ..registry import Look, rule
 
-EXAMPLE = "nn.Sequential(nn.Flatten(), nn.Linear(192, 10))"
+LABELS = "torch.arange(16) % 10"
+SOUND = f"data = (torch.randn(16, 3, 8, 8), {LABELS})"
 
 
 def data_rule(
-    name: str, severity: Severity, looks_for: str, why: str, on_purpose: str = "", cheap: bool = True
+    name: str, severity: Severity, looks_for: str, faulty: str, why: str, on_purpose: str = "", cheap: bool = True
 ) -> Callable[[Look], Look]:
-    """A rule that looks at pictures and labels; any net may be their example."""
+    """A rule that looks at pictures and labels."""
     return rule(
         name,
         severity,
         looks_for=looks_for,
-        faulty=EXAMPLE,
-        sound=EXAMPLE,
+        faulty=f"data = ({faulty})",
+        sound=SOUND,
         why=why,
         on_purpose=on_purpose,
         needs_data=True,
@@ -30,6 +31,7 @@ def data_rule(
     "not-normalised",
     "warning",
     "Pictures whose numbers are not about 0 with a spread of about 1.",
+    f"torch.rand(16, 3, 8, 8), {LABELS}",
     "The first layer's weights are drawn for such numbers; others slow the start or need another rate.",
     "Nets that normalise inside.",
     cheap=False,
@@ -52,6 +54,7 @@ def too_large(facts: Facts) -> bool:
     "range-0-255",
     "error",
     "Float pictures that still run from 0 to 255.",
+    f"torch.rand(16, 3, 8, 8) * 255, {LABELS}",
     "The first activations are a hundred times too large, and the first steps throw the weights away.",
 )
 def range_0_255(facts: Facts) -> Iterator[Finding]:
@@ -65,6 +68,7 @@ def range_0_255(facts: Facts) -> Iterator[Finding]:
     "constant-channel",
     "warning",
     "A channel with one value in all pictures.",
+    f"torch.randn(16, 3, 8, 8) * torch.tensor([1, 1, 0]).view(3, 1, 1), {LABELS}",
     "It says nothing, and dividing by its spread of 0 gives no number.",
 )
 def constant_channel(facts: Facts) -> Iterator[Finding]:
@@ -81,6 +85,7 @@ def constant_channel(facts: Facts) -> Iterator[Finding]:
     "labels-outside",
     "error",
     "Labels below 0 or beyond the last logit.",
+    f"torch.randn(16, 3, 8, 8), 1 + {LABELS}",
     "Cross entropy indexes with them: an error on a CPU, an assertion that ends the process on a GPU.",
 )
 def labels_outside(facts: Facts) -> Iterator[Finding]:
@@ -100,6 +105,7 @@ def labels_outside(facts: Facts) -> Iterator[Finding]:
     "one-class",
     "warning",
     "A whole batch, or set, of a single class.",
+    "torch.randn(16, 3, 8, 8), torch.zeros(16, dtype=torch.long)",
     "The net learns the class, not the picture: shuffle, or look at how labels were made.",
     "Anomaly detection.",
 )
@@ -114,6 +120,7 @@ def one_class(facts: Facts) -> Iterator[Finding]:
     "channel-order",
     "error",
     "Pictures of (N, H, W, C), where PyTorch takes (N, C, H, W).",
+    f"torch.randn(16, 8, 8, 3), {LABELS}",
     "Rows are taken for channels: it fails, or, worse, runs.",
 )
 def channel_order(facts: Facts) -> Iterator[Finding]:

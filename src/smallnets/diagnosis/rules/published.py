@@ -21,8 +21,16 @@ SHOWN = 3  # differences
     "near-published",
     "note",
     looks_for="A net most of whose layers are those of a published one.",
-    faulty="nearly_lenet()",
-    sound="nn.Sequential(nn.Flatten(), nn.Linear(192, 10))",
+    faulty="size = (1, 32, 32)\n"
+    "maps = [nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), "
+    "nn.MaxPool2d(2), nn.Flatten()]\n"
+    "net = nn.Sequential(*maps, nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 100), nn.ReLU(), "
+    "nn.Linear(100, 10))",
+    sound="size = (1, 32, 32)\n"
+    "maps = [nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), "
+    "nn.MaxPool2d(2), nn.Flatten()]\n"
+    "net = nn.Sequential(*maps, nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), "
+    "nn.Linear(84, 10))",
     why="What differs may be meant, or a slip: compare.",
     source="the papers of the zoo",
     on_purpose="Variants.",

@@ -15,9 +15,9 @@ SAME = 1e-4  # relative difference that rounding alone may make
     "mixes-samples",
     "error",
     looks_for="Eval-mode logits of one picture that change with the other pictures of the batch.",
-    faulty="Net(lambda s, x: s.fc(s.conv(x).permute(1, 0, 2, 3).reshape(len(x), -1)), conv=nn.Conv2d(3, 8, 3), "
+    faulty="Net(lambda s, x: s.fc(s.conv(x).relu().permute(1, 0, 2, 3).reshape(len(x), -1)), conv=nn.Conv2d(3, 8, 3), "
     "fc=nn.Linear(288, 10))",
-    sound="Net(lambda s, x: s.fc(s.conv(x).permute(0, 2, 3, 1).reshape(len(x), -1)), conv=nn.Conv2d(3, 8, 3), "
+    sound="Net(lambda s, x: s.fc(s.conv(x).relu().permute(0, 2, 3, 1).reshape(len(x), -1)), conv=nn.Conv2d(3, 8, 3), "
     "fc=nn.Linear(288, 10))",
     why="Labels no longer belong to rows, or predictions depend on who else is in the batch.",
     source="Karpathy 2019: 'use backprop to chart dependencies'",
@@ -49,9 +49,9 @@ def mixes_samples(facts: Facts) -> Iterator[Finding]:
     "random-in-eval",
     "error",
     looks_for="Eval-mode logits that differ from run to run.",
-    faulty="Net(lambda s, x: s.fc(F.dropout(s.conv(x).mean((2, 3)), 0.5)), conv=nn.Conv2d(3, 8, 3), "
+    faulty="Net(lambda s, x: s.fc(F.dropout(s.conv(x).relu().mean((2, 3)), 0.5)), conv=nn.Conv2d(3, 8, 3), "
     "fc=nn.Linear(8, 10))",
-    sound="Net(lambda s, x: s.fc(F.dropout(s.conv(x).mean((2, 3)), 0.5, s.training)), conv=nn.Conv2d(3, 8, 3), "
+    sound="Net(lambda s, x: s.fc(F.dropout(s.conv(x).relu().mean((2, 3)), 0.5, s.training)), conv=nn.Conv2d(3, 8, 3), "
     "fc=nn.Linear(8, 10))",
     why="F.dropout is on unless it is told that the net is not training: every measurement is noise.",
     source="torch.nn.functional.dropout: training=True",

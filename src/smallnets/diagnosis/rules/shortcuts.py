@@ -58,8 +58,10 @@ def joins(graph: Graph) -> list[Join]:
     "broadcast-shortcut",
     "error",
     looks_for="An addition of branches of unequal shapes, which PyTorch stretches without a word.",
-    faulty="Block(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 1, 1))",
-    sound="Block(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 1))",
+    faulty="Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).mean((2, 3))), branch=nn.Conv2d(3, 8, 3, "
+    "padding=1), short=nn.Conv2d(3, 1, 1), fc=nn.Linear(8, 10))",
+    sound="Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).mean((2, 3))), branch=nn.Conv2d(3, 8, 3, "
+    "padding=1), short=nn.Conv2d(3, 8, 1), fc=nn.Linear(8, 10))",
     why="One channel or one pixel is added to all: the shapes hide a missing stride, padding or channel.",
     source="NumPy's rules of broadcasting; He et al. 2016, section 3.2",
     on_purpose="A picture-wide context (from global pooling or attention) added to each place, and gates: these are "
@@ -108,8 +110,11 @@ def pooled(graph: Graph, index: int) -> bool:
     "shortcut-always-projects",
     "warning",
     looks_for="Residual blocks that all project their shortcut, also where the shapes are equal.",
-    faulty="Residuals(project=True)",
-    sound="Residuals(project=False)",
+    faulty="branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 3, padding=1))\n"
+    "net = Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).flatten(1)), branch=branch, "
+    "short=nn.Conv2d(3, 3, 1), fc=nn.Linear(192, 10))",
+    sound="branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 3, padding=1))\n"
+    "net = Net(lambda s, x: s.fc(F.relu(s.branch(x) + x).flatten(1)), branch=branch, fc=nn.Linear(192, 10))",
     why="The identity is what carries gradients through a deep net; a projection everywhere is more weights for less.",
     source="He et al. 2016b, 'Identity mappings in deep residual networks', section 3",
     on_purpose="Option C of He et al. 2016, which they leave out as not essential.",
@@ -149,8 +154,14 @@ def fork_shape(graph: Graph, join: Join) -> tuple[int, ...]:
     "shortcut-rectified",
     "warning",
     looks_for="A shortcut with an activation of its own in front of the addition.",
-    faulty="Residuals(rectify=True)",
-    sound="Residuals(rectify=False)",
+    faulty="branch = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))\n"
+    "short = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU())\n"
+    "net = Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).flatten(1)), branch=branch, "
+    "short=short, fc=nn.Linear(512, 10))",
+    sound="branch = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))\n"
+    "short = nn.Conv2d(3, 8, 1)\n"
+    "net = Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).flatten(1)), branch=branch, "
+    "short=short, fc=nn.Linear(512, 10))",
     why="The shortcut no longer passes what is negative, so the block cannot be near the identity.",
     source="He et al. 2016b, section 3 and table 1",
     on_purpose="",
@@ -171,8 +182,14 @@ def shortcut_rectified(facts: Facts) -> Iterator[Finding]:
     "wide-bottleneck",
     "warning",
     looks_for="A bottleneck whose dense kxk convolution is wider than what the block takes and gives.",
-    faulty="Bottleneck(64, 256)",
-    sound="Bottleneck(64, 16)",
+    faulty="branch = nn.Sequential(nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), "
+    "nn.Conv2d(32, 8, 1))\n"
+    "net = Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).flatten(1)), branch=branch, "
+    "short=nn.Conv2d(3, 8, 1), fc=nn.Linear(512, 10))",
+    sound="branch = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 3, padding=1), nn.ReLU(), "
+    "nn.Conv2d(2, 8, 1))\n"
+    "net = Net(lambda s, x: s.fc(F.relu(s.branch(x) + s.short(x)).flatten(1)), branch=branch, "
+    "short=nn.Conv2d(3, 8, 1), fc=nn.Linear(512, 10))",
     why="A bottleneck is there to make the 3x3 cheap; widened inside, it costs the square of the factor.",
     source="He et al. 2016, figure 5",
     on_purpose="Inverted residuals, whose wide convolution is depthwise, are left alone.",
@@ -201,8 +218,11 @@ def wide_bottleneck(facts: Facts) -> Iterator[Finding]:
     "no-shortcut",
     "warning",
     looks_for="A deep plain net: many weighed layers in a row with neither a shortcut nor a norm.",
-    faulty="plain(24)",
-    sound="plain(8)",
+    faulty="layers = [nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(24)]\n"
+    "net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192, 10))",
+    sound="layers = [nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU()) "
+    "for _ in range(24)]\n"
+    "net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192, 10))",
     why="Plain nets of more than some twenty layers train worse than shallower ones, and without norms hardly start.",
     source="He et al. 2016, figures 1 and 4; Simonyan & Zisserman 2015, section 3.1",
     on_purpose="VGG-19, at the limit, was started from a shallower net.",
