@@ -69,7 +69,7 @@ def diagnosed(library: str, name: str, side: int) -> dict[str, Any]:
         found["parameters"] = sum(parameter.numel() for parameter in net.parameters())
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         wall, processor = time.perf_counter(), time.process_time()
-        diagnosis = diagnose(net, (3, side, side), num_classes=1000)
+        diagnosis = diagnose(net, (3, side, side), num_classes=getattr(net, "num_classes", 1000))
         found["seconds"] = round(time.perf_counter() - wall, 2)
         found["processor_seconds"] = round(time.process_time() - processor, 2)
         found["memory_mb"] = round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)

@@ -28,10 +28,7 @@ def section(rule: Rule) -> str:
     lines += ["```python", source(rule.sound), "```", "", f"**Why it hurts.** {rule.why}"]
     if rule.source:
         lines[-1] += f" ({rule.source})"
-    how = (
-        "the pictures and labels" if rule.needs_data else "one forward pass in eval mode" if rule.cheap else "the runs"
-    )
-    lines += ["", f"**How it is found.** From {how}" + (", also by `fit`." if rule.cheap else ".")]
+    lines += ["", f"**How it is found.** {rule.look.__doc__}" + (" `fit` looks for it, too." if rule.cheap else "")]
     if rule.on_purpose:
         lines += ["", f"**When it is right.** {rule.on_purpose}"]
     return "\n".join(lines) + "\n"

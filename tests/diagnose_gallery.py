@@ -195,6 +195,54 @@ def hooked(net: nn.Module, *paths: str) -> nn.Module:
     return net
 
 
+class ReportBlock(nn.Module):
+    """The bottleneck of a report's own code: wide inside, biases, always a projection, and a ReLU on it."""
+
+    def __init__(self, i: int, o: int, stride: int = 1, *, right: bool = False) -> None:
+        super().__init__()
+        inside = o // 4 if right else o * 2
+        self.branch = SEQ(
+            nn.Conv2d(i, inside, 1, stride),
+            *(nn.BatchNorm2d(inside), nn.ReLU(), nn.Conv2d(inside, inside, 3, padding=1)),
+            *(nn.BatchNorm2d(inside), nn.ReLU(), nn.Conv2d(inside, o, 1), nn.BatchNorm2d(o)),
+        )
+        projects = not right or (i, stride) != (o, 1)  # the report compared sizes by identity, which always differ
+        self.short = SEQ(nn.Conv2d(i, o, 1, stride), nn.BatchNorm2d(o)) if projects else SEQ()
+        if not right:
+            self.short.append(nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.branch(x) + self.short(x))
+
+
+def report_net(right: bool) -> nn.Module:
+    """ResNet50-layer4 of a report, narrow: its stride is in the last block of a stage, its weights Xavier's."""
+
+    def xavier(module: nn.Module) -> None:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+
+    stem = SEQ(nn.Conv2d(3, 8, 7, 2, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    layer2 = SEQ(ReportBlock(8, 32, right=right), ReportBlock(32, 32, right=right), ReportBlock(32, 32, 2, right=right))
+    layer3 = SEQ(
+        ReportBlock(32, 64, right=right), ReportBlock(64, 64, right=right), ReportBlock(64, 64, 2, right=right)
+    )
+    net = Net(
+        lambda s, x: s.head(s.layer3(s.layer2(s.stem(x)))), stem=stem, layer2=layer2, layer3=layer3, head=head(64)
+    )
+    return changed(net, xavier)
+
+
+def textbook_lenet(*end: nn.Module) -> SEQ:
+    """LeNet as a textbook has it for two classes."""
+    maps = [nn.Conv2d(3, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 5), nn.ReLU(), nn.MaxPool2d(2)]
+    return SEQ(*maps, nn.Flatten(), nn.Linear(800, 64), nn.ReLU(), nn.Linear(64, 2), *end)
+
+
+def report(rule: str, path: str) -> Case:
+    return Case(rule, path, lambda: report_net(False), lambda: report_net(True), (3, 32, 32), severity="warning")
+
+
 def strided(count: int) -> SEQ:
     layers = [
         SEQ(nn.Conv2d(3 if i == 0 else 16, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
@@ -202,6 +250,22 @@ def strided(count: int) -> SEQ:
     ]
     return SEQ(*layers, block(16, 16), head(16))
 
+
+REPORTS = [
+    report("wide-bottleneck", "layer2.0.branch.3"),
+    report("shortcut-always-projects", "layer2.1.short.0"),
+    report("shortcut-rectified", "layer2.0.short.2"),
+    Case("bias-before-norm", "stem.0", lambda: report_net(False), small, (3, 32, 32), severity="note"),
+    Case("output-softmax", "10", lambda: textbook_lenet(nn.Softmax(1)), textbook_lenet, (3, 32, 32)),
+    Case(
+        "output-softmax",
+        "1",
+        lambda: SEQ(sn.lenet5(), nn.Softmax(dim=-1)),
+        sn.lenet5,
+        (1, 32, 32),
+        {"loss": nn.CrossEntropyLoss()},
+    ),
+]
 
 ONES = [
     # What is returned
@@ -543,11 +607,7 @@ TWOS = [
         "shortcut-always-projects",
         "s",
         lambda: Net(
-            lambda m, x: (
-                m.h(F.relu(m.b2(m.b1(m.stem(x))) + m.s(m.stem(x))))
-                if False
-                else (lambda y: m.h(F.relu(m.b2(m.b1(y)) + m.s(y))))(m.stem(x))
-            ),
+            lambda m, x: (lambda y: m.h(F.relu(m.b2(m.b1(y)) + m.s(y))))(m.stem(x)),
             stem=block(3, 16),
             b1=block(16, 16),
             b2=block_of(16, 16, 3),
@@ -566,8 +626,8 @@ TWOS = [
     Case(
         "shortcut-always-projects",
         None,
-        lambda: sn.resnet18(stem="cifar", shortcut="C"),
-        lambda: sn.resnet18(stem="cifar"),
+        lambda: sn.resnet20(shortcut="C"),
+        lambda: sn.resnet20(shortcut="B"),
         severity="warning",
         size=(3, 32, 32),
     ),
@@ -710,11 +770,7 @@ TWOS = [
     Case(
         "dropout-at-output",
         "3",
-        lambda: (
-            SEQ(*small()[:5], nn.AdaptiveAvgPool2d(1), SEQ(nn.Flatten(), nn.Linear(32, 10)), nn.Dropout(0.1))[-4:]
-            if False
-            else SEQ(block(3, 16), nn.AdaptiveAvgPool2d(1), SEQ(nn.Flatten(), nn.Linear(16, 10)), nn.Dropout(0.1))
-        ),
+        lambda: SEQ(block(3, 16), nn.AdaptiveAvgPool2d(1), SEQ(nn.Flatten(), nn.Linear(16, 10)), nn.Dropout(0.1)),
         lambda: SEQ(block(3, 16), nn.AdaptiveAvgPool2d(1), SEQ(nn.Flatten(), nn.Dropout(0.1), nn.Linear(16, 10))),
     ),
     Case(
@@ -766,7 +822,7 @@ TWOS = [
     Case(
         "map-too-small",
         None,
-        lambda: sn.resnet18(),
+        sn.resnet18,
         lambda: sn.resnet18(stem="cifar"),
         size=(3, 32, 32),
         severity="warning",
@@ -790,8 +846,8 @@ TWOS = [
     Case(
         "input-too-small",
         None,
-        lambda: sn.vgg16(head="linear", batch_norm=True),
-        lambda: sn.vgg16(cfg=[16, "M", 32, "M"], head="linear", batch_norm=True),
+        lambda: sn.vgg([8, "M", 8, "M", 8, "M", 8, "M", 8, "M"], True, head="linear"),
+        lambda: sn.vgg([16, "M", 32, "M"], True, head="linear"),
     ),
     Case(
         "input-too-small",
@@ -803,7 +859,7 @@ TWOS = [
         "field-smaller-than-picture",
         "0.0",
         lambda: SEQ(block(3, 16), head(16)),
-        lambda: sn.resnet20(),
+        sn.resnet20,
         size=(3, 32, 32),
         severity="note",
     ),
@@ -811,16 +867,15 @@ TWOS = [
     Case(
         "field-smaller-than-picture",
         None,
-        lambda: sn.alexnet(),
-        lambda: sn.resnet18(),
-        size=(3, 224, 224),
+        lambda: Net(lambda s, x: s.h(F.relu(s.b(F.max_pool2d(s.a(x), 2)))), a=block(3, 8), b=conv(8, 8), h=head(8)),
+        lambda: Net(lambda s, x: s.h(F.relu(s.b(F.max_pool2d(s.a(x), 4)))), a=block(3, 8), b=conv(8, 8, 5), h=head(8)),
         severity="note",
     ),
     Case(
         "repeated-cells",
         "avgpool",
-        lambda: sn.vgg11(num_classes=10, batch_norm=True),
-        lambda: sn.vgg11(num_classes=10, head="linear", batch_norm=True),
+        lambda: sn.vgg([8, "M", 16, "M", 16, "M"], True, num_classes=10, head=sn.VGGHead(pool=7, hidden=(32,))),
+        lambda: sn.vgg([8, "M", 16, "M", 16, "M"], True, num_classes=10, head=sn.VGGHead(pool=4, hidden=(32,))),
         size=(3, 32, 32),
         severity="warning",
     ),
@@ -894,7 +949,7 @@ TWOS = [
         "1",
         lambda: changed(
             SEQ(conv(3, 16), nn.ReLU(), head(16)),
-            lambda m: nn.init.constant_(m.bias, -50.0) if isinstance(m, nn.Conv2d) and True else None,
+            lambda m: nn.init.constant_(m.bias, -50.0) if isinstance(m, nn.Conv2d) else None,
         ),
         lambda: SEQ(conv(3, 16), nn.ReLU(), head(16)),
         severity="warning",
@@ -957,8 +1012,8 @@ TWOS = [
     Case(
         "near-published",
         "",
-        lambda: sn.resnet18(stem="cifar", residual=True, groups=1) and _wider(sn.resnet18(stem="cifar")),
-        lambda: sn.resnet18(stem="cifar"),
+        lambda: _wider(sn.resnet20()),
+        sn.resnet20,
         size=(3, 32, 32),
         severity="note",
     ),
@@ -979,27 +1034,15 @@ TWOS = [
             nn.ReLU(),
             nn.Linear(100, 10),
         ),
-        lambda: sn.lenet5(),
+        sn.lenet5,
         size=(1, 32, 32),
         severity="note",
     ),
     Case(
         "near-published",
         "",
-        lambda: (
-            sn.vgg16(
-                cfg=[64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, "M", 512, 512, 512, "M"],
-                head="linear",
-                batch_norm=True,
-            )
-            if False
-            else sn.vgg(
-                cfg=[64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, "M", 512, 512, 512, "M"],
-                head="linear",
-                batch_norm=True,
-            )
-        ),
-        lambda: sn.vgg16(head="linear", batch_norm=True),
+        lambda: sn.convnet3(hidden=(100, 60)),
+        sn.convnet3,
         size=(3, 32, 32),
         severity="note",
     ),
@@ -1013,11 +1056,12 @@ def run_all(layers: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _wider(net: nn.Module) -> nn.Module:
-    """ResNet-18 with one convolution of another width than its paper's."""
-    net.layer4[1].conv1 = nn.Conv2d(512, 256, 3, padding=1, bias=False)
-    net.layer4[1].bn1 = nn.BatchNorm2d(256)
-    net.layer4[1].conv2 = nn.Conv2d(256, 512, 3, padding=1, bias=False)
+    """ResNet-20 with one block of another width than its paper's."""
+    block = net.get_submodule("layer3.1")
+    block.conv1 = nn.Conv2d(64, 32, 3, padding=1, bias=False)
+    block.bn1 = nn.BatchNorm2d(32)
+    block.conv2 = nn.Conv2d(32, 64, 3, padding=1, bias=False)
     return net
 
 
-CASES = [*ONES, *TWOS]
+CASES = [*REPORTS, *ONES, *TWOS]

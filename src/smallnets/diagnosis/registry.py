@@ -29,7 +29,7 @@ class Rule:
         on_purpose: When it is right after all.
         needs_data: Whether it looks at the caller's pictures and labels.
         cheap: Whether one forward pass in eval mode is all it needs.
-        look: The rule itself.
+        look: The rule itself; its docstring says how the mistake is found.
     """
 
     name: str

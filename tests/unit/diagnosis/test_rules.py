@@ -47,8 +47,8 @@ def test_its_sound_example_does_not(rule: Rule) -> None:
 
 @rules
 def test_its_words_are_whole(rule: Rule) -> None:
-    for text in (rule.looks_for, rule.why):
-        assert text.endswith(".") and text[0].isupper()
+    for text in (rule.looks_for, rule.why, rule.look.__doc__):
+        assert text is not None and text.endswith(".") and text[0].isupper()
 
 
 def test_the_page_of_rules_is_up_to_date() -> None:

@@ -32,6 +32,7 @@ def trained(facts: Facts) -> dict[str, nn.Parameter]:
     on_purpose="Where a part is frozen on purpose: set requires_grad=False, which says so.",
 )
 def no_gradient(facts: Facts) -> Iterator[Finding]:
+    """A trained parameter that was used has no gradient after the backward pass, or only zeros behind a rounding."""
     trace = facts.training
     if trace.failure is not None or facts.loss_value is None:
         return
@@ -127,6 +128,7 @@ def inside(path: str, outer: str) -> bool:
     on_purpose="A branch that starts at zero by a trained scale of its own is left alone.",
 )
 def zero_gradient(facts: Facts) -> Iterator[Finding]:
+    """The gradient of a trained parameter is 0 everywhere after the backward pass."""
     trace = facts.training
     if trace.failure is not None or not trace.graph.outputs or flat_steps(facts) is not None:
         return
@@ -170,11 +172,12 @@ def before_norms(facts: Facts) -> set[str]:
     "net[:2].requires_grad_(False)",
     sound="net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))\n"
     "net[:1].requires_grad_(False)",
-    why="Setting requires_grad=False holds weights still, not running statistics: the frozen part changes all the same.",
+    why="Setting requires_grad=False holds weights, not running statistics: the frozen part changes all the same.",
     source="torch.nn.BatchNorm2d; smallnets.freeze",
     on_purpose="Where the statistics are to follow the new pictures.",
 )
 def frozen(facts: Facts) -> Iterator[Finding]:
+    """Running statistics of norms whose weights are frozen change in a run in training mode."""
     parameters = list(facts.model.named_parameters())
     if parameters and not any(parameter.requires_grad for _, parameter in parameters):
         advice = "Set requires_grad=True on what is to learn."
@@ -213,6 +216,7 @@ def part_of_frozen(path: str, facts: Facts, held: set[str]) -> bool:
     cheap=True,
 )
 def symmetric_initialisation(facts: Facts) -> Iterator[Finding]:
+    """All rows of a hidden layer's weight are equal."""
     graph = facts.graph
     weighed = [step for step in graph.steps if step.weighed]
     for step in weighed:

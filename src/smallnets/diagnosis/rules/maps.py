@@ -7,7 +7,7 @@ from ...errors import SmallnetsError
 from ...summary import min_input_size, receptive_field
 from ..facts import Facts
 from ..finding import Evidence, Finding
-from ..graph import INPUT, Step
+from ..graph import ACTIVATIONS, INPUT, NORMS, Graph, Step, lays_out
 from ..registry import rule
 from .shortcuts import GLOBAL
 
@@ -43,6 +43,7 @@ def kernel_of(step: Step, facts: Facts) -> tuple[int, int] | None:
     cheap=True,
 )
 def map_too_small(facts: Facts) -> Iterator[Finding]:
+    """A window's sides against those of its map; convolutions on the one pixel that strides have left."""
     if facts.eval.failure is not None:
         return
     wasted = [step for step in facts.graph.steps if padded(step, facts)]
@@ -96,6 +97,7 @@ def shrunk_to_one(step: Step, facts: Facts) -> bool:
     cheap=True,
 )
 def input_too_small(facts: Facts) -> Iterator[Finding]:
+    """Where the net does not run, the smallest side that works is searched on shapes alone."""
     if facts.eval.failure is None or facts.images.dim() != 4:
         return
     try:
@@ -122,6 +124,7 @@ def input_too_small(facts: Facts) -> Iterator[Finding]:
     on_purpose="Textures, bags of local features (Brendel & Bethge 2019); AlexNet and VGG at 224 pixels have it.",
 )
 def field_smaller_than_picture(facts: Facts) -> Iterator[Finding]:
+    """The receptive field of the last convolution is computed from kernels and strides."""
     size = tuple(facts.images.shape[2:])
     maps = [step for step in facts.graph.steps if step.op == "convolution" and len(step.shape) == 4]
     if facts.eval.failure is not None or len(size) != 2 or not maps or max(maps[-1].shape[2:]) == 1:
@@ -150,6 +153,7 @@ def field_smaller_than_picture(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def repeated_cells(facts: Facts) -> Iterator[Finding]:
+    """The output of an adaptive pool is larger than its input."""
     for step in facts.graph.named(("_adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d")):
         before, after = step.shapes[0][-2:], step.shape[-2:]
         if after[0] > before[0] or after[1] > before[1]:
@@ -171,15 +175,26 @@ def repeated_cells(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def skips_pixels(facts: Facts) -> Iterator[Finding]:
+    """Strides are larger than windows, and nothing else takes the same input."""
     for step in facts.graph.steps:
         kernel, stride = windows(step, facts)
         if kernel is None or not (stride[0] > kernel[0] or stride[1] > kernel[1]):
             continue
-        if kernel == (1, 1) and len(facts.graph.takers(step.sources[0])) > 1:
+        if kernel == (1, 1) and branches_off(step, facts.graph):
             continue  # another branch sees what this one skips: a shortcut, or the start of a bottleneck beside one
         evidence: Evidence = {"kernel": list(kernel), "stride": list(stride)}
         advice = f"Make the window at least as large as the stride: kernel_size={max(stride)}."
         yield Finding("skips-pixels", "warning", step.path, evidence, advice)
+
+
+def branches_off(step: Step, graph: Graph) -> bool:
+    """Whether something else takes the same input, or what it is normalised and activated from."""
+    index = step.sources[0]
+    while len(graph.takers(index)) == 1:
+        if index == INPUT or not (lays_out(made := graph.steps[index]) or made.op in NORMS or made.op in ACTIVATIONS):
+            return False
+        index = made.sources[0]
+    return True
 
 
 def windows(step: Step, facts: Facts) -> tuple[tuple[int, int] | None, tuple[int, int]]:

@@ -36,6 +36,7 @@ def layers(facts: Facts) -> list[Step]:
     on_purpose="",
 )
 def vanishing(facts: Facts) -> Iterator[Finding]:
+    """Layer by layer, the share of an activation that differs between pictures, and the gradient over the weight."""
     steps = layers(facts)
     if len(steps) < 3 or facts.eval.failure is not None:
         return
@@ -98,6 +99,7 @@ def gradient_ratio(facts: Facts, steps: list[Step]) -> tuple[float, str] | None:
     on_purpose="",
 )
 def exploding(facts: Facts) -> Iterator[Finding]:
+    """The size of the last layer's output over the picture's, the first gradient over the last, and any infinity."""
     given = float(facts.images.float().square().mean().sqrt())
     for step in facts.start.steps:
         if not math.isfinite(step.size):
@@ -134,6 +136,7 @@ def exploding(facts: Facts) -> Iterator[Finding]:
     on_purpose="",
 )
 def dead_units(facts: Facts) -> Iterator[Finding]:
+    """Behind an activation, channels that are 0 for every picture and place are counted."""
     for step in facts.graph.steps:
         if step.op not in ACTIVATIONS or step.spread is None or len(step.shape) < 2:
             continue
@@ -157,6 +160,7 @@ def dead_units(facts: Facts) -> Iterator[Finding]:
     on_purpose="Trained weights on new classes: reset the last layer.",
 )
 def initial_loss(facts: Facts) -> Iterator[Finding]:
+    """The loss of the first forward pass in training mode is compared with ln K."""
     logits, value = facts.logits, facts.loss_value
     if value is None or logits is None or logits.dim() != 2 or logits.shape[1] < 2 or facts.training.failure:
         return
@@ -181,6 +185,7 @@ def initial_loss(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def norm_of_one_value(facts: Facts) -> Iterator[Finding]:
+    """The number of values that a norm averages over is 1."""
     for step in facts.graph.named(("native_group_norm", "native_layer_norm")):
         if step.op == "native_group_norm":  # N, C, H W, groups, epsilon
             _, channels, pixels, groups = (value for value in step.args if type(value) is int)

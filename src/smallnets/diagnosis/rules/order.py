@@ -56,6 +56,7 @@ def in_model(name: str, facts: Facts) -> bool:
     cheap=True,
 )
 def missing_nonlinearity(facts: Facts) -> Iterator[Finding]:
+    """Between two weighed layers there are only affine operations, norms, means and dropout."""
     graph = facts.graph
     for step in graph.steps:
         second = widths(step, facts) if step.weighed else None
@@ -99,6 +100,7 @@ def factorised(first: Step, second: Step, graph: Graph) -> bool:
     cheap=True,
 )
 def bias_before_norm(facts: Facts) -> Iterator[Finding]:
+    """A layer's output goes into batch norms only, and it has a bias."""
     found: list[tuple[str, int]] = []
     for step in facts.graph.steps:
         users = list(facts.graph.users[step.index])
@@ -120,6 +122,7 @@ def bias_before_norm(facts: Facts) -> Iterator[Finding]:
     source="Srivastava et al. 2014, section 4",
 )
 def dropout_at_output(facts: Facts) -> Iterator[Finding]:
+    """Behind the dropout there is only layout and arithmetic with constants up to the output."""
     graph = facts.training.graph
     for made in graph.outputs[:1]:
         for index in graph.back(made, rescales):
@@ -141,6 +144,7 @@ def dropout_at_output(facts: Facts) -> Iterator[Finding]:
     on_purpose="With a linear layer in between, as in a compact VGG head, the shift is smaller and is left alone.",
 )
 def dropout_before_norm(facts: Facts) -> Iterator[Finding]:
+    """Between the dropout and a batch norm there are only activations, pools and layout."""
     graph: Graph = facts.training.graph
     for step in graph.named(BATCH_NORMS):
         for index in graph.back(step.sources[0], passes):

@@ -45,6 +45,7 @@ def sums_to_one(rows: Tensor) -> bool:
     cheap=True,
 )
 def output_softmax(facts: Facts) -> Iterator[Finding]:
+    """The last operation is a softmax, or rows are shares of 1."""
     logits = facts.logits
     if logits is None or logits.dim() != 2:
         return
@@ -77,6 +78,7 @@ def output_softmax(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def output_activation(facts: Facts) -> Iterator[Finding]:
+    """The last operation, but for layout and constants, is an activation."""
     if not takes_logits(facts):
         return
     steps = [facts.graph.steps[index] for index in last_steps(facts)]
@@ -98,6 +100,7 @@ def output_activation(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def output_size(facts: Facts) -> Iterator[Finding]:
+    """The shape of what the net returns."""
     logits, count = facts.logits, len(facts.images)
     if logits is None and facts.eval.failure is None and facts.eval.graph.steps:
         returned = type(facts.eval.returned).__name__
@@ -130,6 +133,7 @@ def output_size(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def flatten_batch(facts: Facts) -> Iterator[Finding]:
+    """The last reshape that changed the first dimension, where the output has another number of rows."""
     count = len(facts.images)
     for trace in (facts.eval, facts.training):
         graph = trace.graph

@@ -23,6 +23,7 @@ from ..registry import rule
     cheap=True,
 )
 def does_not_run(facts: Facts) -> Iterator[Finding]:
+    """The run in eval mode, else that in training mode, raises; the innermost module that was running is the place."""
     for trace, mode in ((facts.eval, "eval"), (facts.training, "training")):
         if trace.failure is None:
             continue
@@ -60,6 +61,7 @@ def does_not_run(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def unregistered_module(facts: Facts) -> Iterator[Finding]:
+    """An operation on the pictures takes a leaf tensor with a gradient that is none of the net's parameters."""
     seen: set[str] = set()
     for trace in (facts.eval, facts.training):
         for path, shape in trace.strangers:
@@ -79,13 +81,14 @@ def unregistered_module(facts: Facts) -> Iterator[Finding]:
     looks_for="Registered layers with weights that no computation uses.",
     faulty="Net(lambda s, x: s.fc(s.conv(x).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), more=nn.Conv2d(8, 8, 3), "
     "fc=nn.Linear(8, 10))",
-    sound="Net(lambda s, x: s.fc(s.more(s.conv(x).relu()).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), more=nn.Conv2d(8, 8, 3), "
-    "fc=nn.Linear(8, 10))",
+    sound="Net(lambda s, x: s.fc(s.more(s.conv(x).relu()).relu().mean((2, 3))), conv=nn.Conv2d(3, 8, 3), "
+    "more=nn.Conv2d(8, 8, 3), fc=nn.Linear(8, 10))",
     why="The net is not the one that was meant; it costs memory, and several processes refuse to train it.",
     source="torch.nn.parallel.DistributedDataParallel, find_unused_parameters",
     on_purpose="A head that only another mode uses.",
 )
 def unused_module(facts: Facts) -> Iterator[Finding]:
+    """No operation of either run takes the parameter, or what is made of it."""
     if facts.training.failure is not None or facts.eval.failure is not None or not facts.training.graph.steps:
         return
     used = facts.training.used | facts.eval.used
@@ -122,6 +125,7 @@ def unused_module(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def shared_module(facts: Facts) -> Iterator[Finding]:
+    """A module without children, but with parameters, is called more than once in a run."""
     for path, call in facts.eval.calls.items():
         module = facts.modules[path]
         leaf = next(module.children(), None) is None
@@ -143,6 +147,7 @@ def shared_module(facts: Facts) -> Iterator[Finding]:
     source="torch.nn.Module.register_full_backward_hook",
 )
 def inplace_under_hooks(facts: Facts) -> Iterator[Finding]:
+    """An operation in place writes into what a module with such a hook takes or gives."""
     trace = facts.training
     calls = [(path, trace.calls[path]) for path in facts.hooked if path in trace.calls]
     for step in trace.graph.steps:

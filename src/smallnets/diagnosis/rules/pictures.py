@@ -37,6 +37,7 @@ def data_rule(
     cheap=False,
 )
 def not_normalised(facts: Facts) -> Iterator[Finding]:
+    """Mean and standard deviation of a few pictures."""
     if not facts.given or facts.images.dim() < 2 or too_large(facts):
         return
     mean, std = float(facts.images.mean()), float(facts.images.std())
@@ -58,6 +59,7 @@ def too_large(facts: Facts) -> bool:
     "The first activations are a hundred times too large, and the first steps throw the weights away.",
 )
 def range_0_255(facts: Facts) -> Iterator[Finding]:
+    """Floats, none below 0, some above 10."""
     if facts.given and too_large(facts):
         evidence: Evidence = {"least": float(facts.images.min()), "largest": float(facts.images.max())}
         advice = "Divide by 255, then normalise; or give uint8 pictures, which fit divides."
@@ -72,6 +74,7 @@ def range_0_255(facts: Facts) -> Iterator[Finding]:
     "It says nothing, and dividing by its spread of 0 gives no number.",
 )
 def constant_channel(facts: Facts) -> Iterator[Finding]:
+    """The least and the largest value of each channel are equal."""
     if not facts.given or facts.images.dim() != 4:
         return
     spread = facts.images.amax((0, 2, 3)) - facts.images.amin((0, 2, 3))
@@ -89,6 +92,7 @@ def constant_channel(facts: Facts) -> Iterator[Finding]:
     "Cross entropy indexes with them: an error on a CPU, an assertion that ends the process on a GPU.",
 )
 def labels_outside(facts: Facts) -> Iterator[Finding]:
+    """The least and the largest label, against the number of logits."""
     logits = facts.logits
     classes = logits.shape[1] if logits is not None and logits.dim() == 2 else facts.num_classes
     if not facts.given or classes is None:
@@ -110,6 +114,7 @@ def labels_outside(facts: Facts) -> Iterator[Finding]:
     "Anomaly detection.",
 )
 def one_class(facts: Facts) -> Iterator[Finding]:
+    """The least and the largest label are equal."""
     labels = facts.all_labels if facts.all_labels is not None else facts.labels
     if facts.given and len(labels) > 7 and int(labels.min()) == int(labels.max()):
         evidence: Evidence = {"class": int(labels[0]), "labels": len(labels)}
@@ -124,6 +129,7 @@ def one_class(facts: Facts) -> Iterator[Finding]:
     "Rows are taken for channels: it fails, or, worse, runs.",
 )
 def channel_order(facts: Facts) -> Iterator[Finding]:
+    """The last dimension is 1, 3 or 4, and the second is not."""
     shape = tuple(facts.images.shape)
     if facts.given and len(shape) == 4 and shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4):
         advice = "Permute them: images.permute(0, 3, 1, 2)."

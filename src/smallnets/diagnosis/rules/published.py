@@ -36,6 +36,7 @@ SHOWN = 3  # differences
     on_purpose="Variants.",
 )
 def near_published(facts: Facts) -> Iterator[Finding]:
+    """The shapes of all weights are compared with those of every net of the zoo."""
     mine = shapes_of(facts.model)
     if sum(mine.values()) < 4:
         return

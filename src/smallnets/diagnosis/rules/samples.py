@@ -24,6 +24,7 @@ SAME = 1e-4  # relative difference that rounding alone may make
     on_purpose="Contrastive heads that compare the pictures of a batch.",
 )
 def mixes_samples(facts: Facts) -> Iterator[Finding]:
+    """With another first picture, the logits of the others change; the first operation where they do is the place."""
     if facts.changed is None or len(facts.images) < 2 or facts.logits is None:
         return
     count = len(facts.images)
@@ -58,6 +59,7 @@ def mixes_samples(facts: Facts) -> Iterator[Finding]:
     on_purpose="Monte Carlo dropout (Gal & Ghahramani 2016).",
 )
 def random_in_eval(facts: Facts) -> Iterator[Finding]:
+    """Where a run in eval mode drew random numbers, a second with others gives other logits."""
     if facts.again is None or facts.logits is None:
         return
     again = outputs_of(facts.again.returned, len(facts.images))

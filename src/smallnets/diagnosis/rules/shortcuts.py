@@ -69,6 +69,7 @@ def joins(graph: Graph) -> list[Join]:
     cheap=True,
 )
 def broadcast_shortcut(facts: Facts) -> Iterator[Finding]:
+    """The two sides of an addition, both made from the picture, have unequal shapes."""
     graph = facts.graph
     for step in graph.named(("add",)):
         sources = tuple(dict.fromkeys(source for source in step.sources if source != INPUT))
@@ -121,6 +122,7 @@ def pooled(graph: Graph, index: int) -> bool:
     cheap=True,
 )
 def shortcut_always_projects(facts: Facts) -> Iterator[Finding]:
+    """Both sides of an addition come from one place, and the shorter has a weighed layer, though shapes are equal."""
     found = [join for join in joins(facts.graph) if is_block(join)]
     projecting = [join for join in found if join.weighed(join.shortcut)]
     equal = [join for join in projecting if join.step.shape == fork_shape(facts.graph, join)]
@@ -168,6 +170,7 @@ def fork_shape(graph: Graph, join: Join) -> tuple[int, ...]:
     cheap=True,
 )
 def shortcut_rectified(facts: Facts) -> Iterator[Finding]:
+    """The shorter side of a residual addition ends in an activation."""
     for join in joins(facts.graph):
         if not is_block(join):
             continue
@@ -196,6 +199,7 @@ def shortcut_rectified(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def wide_bottleneck(facts: Facts) -> Iterator[Finding]:
+    """Of a branch's three convolutions, the dense one in the middle is wider than what the block takes and gives."""
     for join in joins(facts.graph):
         layers = [step for step in join.weighed(join.branch) if step.op == "convolution"]
         if len(layers) != 3:
@@ -229,6 +233,7 @@ def wide_bottleneck(facts: Facts) -> Iterator[Finding]:
     cheap=True,
 )
 def no_shortcut(facts: Facts) -> Iterator[Finding]:
+    """The longest row of weighed layers with neither an addition, a concatenation nor a norm is counted."""
     graph = facts.graph
     depth: dict[int, int] = {INPUT: 0}
     deepest = (0, "")
