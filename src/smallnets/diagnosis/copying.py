@@ -49,7 +49,7 @@ def private_copy(model: nn.Module) -> nn.Module:
     for module in twin.modules():
         for hooks in (getattr(module, name) for name in HOOKS):
             for number, hook in list(hooks.items()):
-                if not type(hook).__module__.startswith("torch.nn"):  # weight norm, lazy layers
+                if not str(getattr(hook, "__module__", "")).startswith("torch.nn"):  # weight norm, lazy layers
                     del hooks[number]
     for parameter in twin.parameters():
         if not is_lazy(parameter):

@@ -1,6 +1,5 @@
 """What the rules look at: a few runs of a copy of the net on one small batch, made once for all of them."""
 
-import contextlib
 import functools
 import random
 import warnings
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
+from ..errors import OptionError, first_line, message
 from .copying import private_copy, tensors_of
 from .graph import BATCH_NORMS, Graph
 from .trace import Trace, outputs_of, run
@@ -87,8 +87,7 @@ def observe(facts: Facts, *, training: bool) -> Facts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a net warns of is its own affair; the rules have their own words
         if any(is_lazy(parameter) for parameter in model.parameters()):
-            with contextlib.suppress(Exception), torch.no_grad():  # the first run says what is wrong
-                model.eval()(facts.images)
+            make_lazy(model, facts.images)
         facts.eval = eval_run(facts, facts.images, seed=0)
         if facts.eval.failure is None:
             if facts.eval.drawn:
@@ -99,6 +98,21 @@ def observe(facts: Facts, *, training: bool) -> Facts:
         if training:
             train_run(facts)
     return facts
+
+
+def make_lazy(model: nn.Module, images: Tensor) -> None:
+    """Give lazy layers their weights.
+
+    Raises:
+        OptionError: When the forward pass does not get to them.
+    """
+    try:
+        with torch.no_grad():
+            model.eval()(images)
+    except Exception as error:
+        advice = "Mend the forward pass, or give the layers their sizes."
+        wanted = "lazy layers that one forward pass makes"
+        raise OptionError(message("diagnose", wanted, first_line(error), advice)) from error
 
 
 def eval_run(facts: Facts, images: Tensor, seed: int) -> Trace:

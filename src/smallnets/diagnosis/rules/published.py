@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...models.registry import build, list_models
+from ..copying import tensors_of
 from ..facts import Facts
 from ..finding import Evidence, Finding
 from ..registry import rule
@@ -64,7 +65,7 @@ def near_published(facts: Facts) -> Iterator[Finding]:
 
 
 def shapes_of(model: nn.Module) -> Counter[tuple[int, ...]]:
-    return Counter(tuple(p.shape) for p in model.parameters() if p.dim() > 1)
+    return Counter(tuple(p.shape) for p in tensors_of(model) if p.dim() > 1)
 
 
 @functools.cache
