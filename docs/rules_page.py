@@ -1,5 +1,7 @@
 """Writes docs/reference/rules.md from the list of rules: python docs/rules_page.py."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from smallnets import diagnose
@@ -46,4 +48,6 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    (HERE / "reference" / "rules.md").write_text(page(), encoding="utf-8")
+    target = HERE / "reference" / "rules.md"
+    target.write_text(page(), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(target)], check=True)  # breaks long lines

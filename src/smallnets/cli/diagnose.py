@@ -57,7 +57,8 @@ def diagnose(
         model, size, classes = of_run(Path(net), settings, size, classes)
     else:
         model = of_file(net, settings) if ".py" in net else of_zoo(net, settings, classes)
-    pictures = None if data is None else load(data, split, **({} if size is None else {"size": size[1:]}))
+    sides = None if size is None else (size[1], size[2])
+    pictures = None if data is None else load(data, split, size=sides)
     found = look(model, size, num_classes=classes, data=pictures)
     if trained:  # what it learned makes it sure of itself, which on noise is no mistake
         found = replace(found, findings=tuple(one for one in found if one.rule != "initial-loss"))

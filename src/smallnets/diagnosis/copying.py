@@ -70,7 +70,7 @@ def untouched(model: nn.Module) -> Generator[None, None, None]:
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers() if not is_lazy(buffer)]
     gradients = [(tensor, tensor.grad) for tensor in model.parameters() if not is_lazy(tensor)]
     flags = [(module, module.training) for module in model.modules()]
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
         with torch.random.fork_rng(devices=list(devices)), torch.inference_mode(False), torch.enable_grad():
@@ -79,7 +79,7 @@ def untouched(model: nn.Module) -> Generator[None, None, None]:
             yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)
+        np.random.set_state(numpy)  # noqa: NPY002
         with torch.no_grad():
             for buffer, kept in buffers:
                 if not torch.equal(buffer, kept):

@@ -142,10 +142,10 @@ def set_mode(facts: Facts, *, training: bool) -> None:
 def seeded_run(facts: Facts, images: Tensor, seed: int) -> Trace:
     torch.manual_seed(seed)
     random.seed(seed)
-    np.random.seed(seed)
-    before = random.getstate(), np.random.get_state()[2]
+    np.random.seed(seed)  # noqa: NPY002
+    before = random.getstate(), np.random.get_state(legacy=False)["state"]["pos"]  # noqa: NPY002
     trace = run(facts.model, images, facts.original)
-    trace.drawn |= before != (random.getstate(), np.random.get_state()[2])
+    trace.drawn |= before != (random.getstate(), np.random.get_state(legacy=False)["state"]["pos"])  # noqa: NPY002
     return trace
 
 

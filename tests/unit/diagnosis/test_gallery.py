@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from diagnose_gallery import CASES, Case
 
+from diagnose_gallery import CASES, Case
 from smallnets.diagnosis import diagnose
 
 NAMES = [f"{case.rule}-{number}" for number, case in enumerate(CASES)]

@@ -201,11 +201,9 @@ def windows(step: Step, facts: Facts) -> tuple[tuple[int, int] | None, tuple[int
     """Sides and strides of a convolution's or pool's window."""
     kernel = kernel_of(step, facts)
     if kernel is not None and not (len(step.args) > 3 and step.args[3] is True):  # not a transposed one
-        height, width = step.shapes[1][2:]
-        full = kernel if (height, width) != (1, 1) else (1, 1)
-        return full, pair(step.args[0])
+        return kernel, pair(step.args[0])
     if step.op in POOLS and step.args:
         window = pair(step.args[0])
-        given = step.args[1] if len(step.args) > 1 else None
-        return window, pair(given) if given else window
+        given: Any = step.args[1] if len(step.args) > 1 else None
+        return window, (pair(given) if given else window)
     return None, (1, 1)
