@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from ..errors import OptionError, first_line, message
 from .copying import private_copy, tensors_of
 from .graph import BATCH_NORMS, Graph
-from .trace import Trace, outputs_of, run
+from .trace import Trace, outputs_of, root_mean_square, run
 
 PICTURES = 4  # in the batch; half of it where a picture is large
 LARGE = 128  # pixels a side
@@ -163,16 +163,26 @@ def backward(facts: Facts, outputs: Sequence[Tensor]) -> None:
             facts.loss_value = float(value.detach())
     if total is None or not total.requires_grad:
         return
+    both = (*facts.original.named_parameters(), *facts.model.named_parameters())  # closures reach the caller's own
+    hooks = [
+        parameter.register_post_accumulate_grad_hook(functools.partial(measure, facts.gradients, name))
+        for name, parameter in both
+        if parameter.requires_grad and not is_lazy(parameter)
+    ]
     try:
         total.backward()
     except RuntimeError as error:
         facts.training.failure = ("", error)
-        return
-    reached = dict(facts.original.named_parameters())
-    for name, parameter in facts.model.named_parameters():
-        gradient = parameter.grad if parameter.grad is not None or name not in reached else reached[name].grad
-        if gradient is not None:
-            facts.gradients[name] = gradient.detach().float().square().mean().sqrt().item()
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def measure(gradients: dict[str, float], name: str, parameter: Tensor) -> None:
+    """Note a gradient's size and let go of it: all of them at once would be as large as the net."""
+    assert parameter.grad is not None
+    gradients[name] = root_mean_square(parameter.grad)
+    parameter.grad = None
 
 
 def make_facts(

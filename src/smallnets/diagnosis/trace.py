@@ -258,6 +258,11 @@ def statistics(out: Tensor, count: int) -> dict[str, Any]:
     return found
 
 
+def root_mean_square(tensor: Tensor) -> float:
+    """The size of a tensor's numbers, without a second tensor of its size."""
+    return torch.linalg.vector_norm(tensor.detach(), dtype=torch.float32).item() / max(tensor.numel(), 1) ** 0.5
+
+
 def tensors_in(values: Any) -> list[Tensor]:
     """The tensors in nested tuples, lists and dicts, in order."""
     found: list[Tensor] = []

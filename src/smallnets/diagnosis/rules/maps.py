@@ -200,7 +200,7 @@ def branches_off(step: Step, graph: Graph) -> bool:
 def windows(step: Step, facts: Facts) -> tuple[tuple[int, int] | None, tuple[int, int]]:
     """Sides and strides of a convolution's or pool's window."""
     kernel = kernel_of(step, facts)
-    if kernel is not None and not (len(step.args) > 3 and step.args[3] is True):  # not a transposed one
+    if kernel is not None and step.args[3:4] != (True,):  # not a transposed one
         return kernel, pair(step.args[0])
     if step.op in POOLS and step.args:
         window = pair(step.args[0])

@@ -9,6 +9,7 @@ from ..facts import Facts
 from ..finding import Evidence, Finding
 from ..graph import ACTIVATIONS, NORMS, Step
 from ..registry import rule
+from ..trace import root_mean_square
 
 VANISHED = 1e-4  # share of an activation that still differs between pictures
 EXPLODED = 1e3  # times larger than what came in
@@ -74,7 +75,7 @@ def gradient_ratio(facts: Facts, steps: list[Step]) -> tuple[float, str] | None:
         name = next((name for name in step.weights if name in facts.gradients and name.endswith("weight")), None)
         if name is None:
             continue
-        size = facts.model.get_parameter(name).detach().float().square().mean().sqrt().item()
+        size = root_mean_square(facts.model.get_parameter(name))
         if size > 0 and facts.gradients[name] > 0:
             shares.append((facts.gradients[name] / size, step.path))
     if len(shares) < 3:
@@ -100,7 +101,7 @@ def gradient_ratio(facts: Facts, steps: list[Step]) -> tuple[float, str] | None:
 )
 def exploding(facts: Facts) -> Iterator[Finding]:
     """The size of the last layer's output over the picture's, the first gradient over the last, and any infinity."""
-    given = float(facts.images.float().square().mean().sqrt())
+    given = root_mean_square(facts.images)
     for step in facts.start.steps:
         if not math.isfinite(step.size):
             evidence: Evidence = {"size": step.size}
