@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 import smallnets as sn
-from smallnets.models.registry import entry
+from smallnets.models.build import entry
 
 NETS = sn.list_models()
 

@@ -20,12 +20,13 @@ from .experiments.running import sweep as sweep
 from .models.alexnet import AlexNet as AlexNet
 from .models.alexnet import alexnet as alexnet
 from .models.base import Net as Net
+from .models.build import build as build
+from .models.build import list_models as list_models
 from .models.convnet import ConvNet3 as ConvNet3
 from .models.convnet import convnet3 as convnet3
 from .models.lenet import LeNet as LeNet
+from .models.lenet import LeNet1998 as LeNet1998
 from .models.lenet import lenet5 as lenet5
-from .models.registry import build as build
-from .models.registry import list_models as list_models
 from .models.resnet import ResNet as ResNet
 from .models.resnet_cifar import resnet20 as resnet20
 from .models.resnet_cifar import resnet32 as resnet32
@@ -55,7 +56,7 @@ from .summary.receptive import receptive_field as receptive_field
 from .summary.search import min_input_size as min_input_size
 from .summary.shortcuts import check_shortcuts as check_shortcuts
 from .summary.summarize import summarize as summarize
-from .summary.table import Summary as Summary
+from .summary.summary import Summary as Summary
 from .surgery import FullyConvolutional as FullyConvolutional
 from .surgery import freeze as freeze
 from .surgery import fuse as fuse

@@ -1,10 +1,8 @@
 """The library's errors and their one message form: who expected what, what was given, what to do."""
 
-import inspect
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
-from typing import Literal, get_args, get_origin
 
 
 class SmallnetsError(Exception):
@@ -129,19 +127,6 @@ def check_number(who: str, option: str, given: object, least: float, below: floa
         raise OptionError(message(who, f"{option} to be {span}", repr(given)))
 
 
-def check_keywords(net: str, signature: inspect.Signature, given: Iterable[str]) -> None:
-    """Refuse keywords that are not among the parameters.
-
-    Raises:
-        UnknownOptionError: Naming the keyword, and the nearest that there is.
-    """
-    allowed = signature.parameters
-    for option in given:
-        if option not in allowed:
-            advice = nearest(option, allowed) or f"Its options are: {', '.join(allowed)}."
-            raise UnknownOptionError(message(net, "an option that it has", repr(option), advice))
-
-
 @contextmanager
 def sizes_that_fit(who: str) -> Generator[None, None, None]:
     """Refuse in one sentence what PyTorch cannot make because its numbers, or all together, are too large.
@@ -159,37 +144,3 @@ def sizes_that_fit(who: str) -> Generator[None, None, None]:
             raise
         got, advice = "sizes that are too large", "Take smaller ones."
         raise OptionError(message(who, "sizes of which PyTorch can make tensors", got, advice)) from error
-
-
-# The least of those integers that have the same least in every net.
-LEAST = {"num_classes": 0, "in_channels": 1, "kernel_size": 1, "groups": 1, "width_per_group": 1, "pool": 1}
-
-
-def check_options(net: str, signature: inspect.Signature, given: Mapping[str, object], of: str = "") -> None:
-    """Refuse values that the annotations in ``signature`` do not allow.
-
-    A ``Literal`` lists its choices, a ``bool`` has two, a sequence of integers is one of widths; None passes where it
-    is the default. What else a net minds it says itself.
-
-    Args:
-        net: Whose options they are.
-        signature: The builder's, or that of a dataclass among the options.
-        given: The options by name.
-        of: What stands before their names in the error, such as ``"head."``.
-
-    Raises:
-        OptionError: Naming the option, the value and what is allowed.
-    """
-    for name, value in given.items():
-        option = signature.parameters[name]
-        if value is None and option.default is None:
-            continue
-        kind = option.annotation
-        if kind is bool or get_origin(kind) is Literal:
-            check_choice(net, of + name, value, get_args(kind) or (True, False))
-        elif name in LEAST:
-            check_int(net, of + name, value, LEAST[name])
-        elif name in ("channels", "hidden"):
-            check_ints(net, of + name, "width", value)
-        elif name == "dropout":
-            check_number(net, of + name, value, 0, below=1)

@@ -19,8 +19,10 @@ def weights(path: Path) -> None:
     assert_type(sn.resnet18(weights=ResNet18_Weights.IMAGENET1K_V1), sn.ResNet)
     assert_type(sn.vgg16(weights="DEFAULT", batch_norm=True), sn.VGG)
     assert_type(sn.load_weights(net, path, head="reset", first_conv="average"), str)
+    assert_type(sn.load_weights(net, path, head="reset", first_conv="reset", prefix="teacher"), str)
     sn.save(net, path, dtype=torch.bfloat16, classes=["a", "b"], accuracy=0.9)
     assert_type(sn.load(path), sn.Net)
+    assert_type(sn.load("runs/digits"), sn.Net)
 
 
 def backbones(net: sn.ResNet, vgg: sn.VGG, x: Tensor) -> None:

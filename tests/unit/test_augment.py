@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
-from smallnets import OptionError
-from smallnets.data.augment import Crop, ResizedCropFlip, augment, choose, normalise
+from smallnets import FitOptions, OptionError
+from smallnets.data.augment import Crop, augment, choose, normalise
 from smallnets.data.stateless import key, order, uniforms
+from smallnets.data.windows import ResizedCropFlip, ScaleJitterFlip, Windows
 
 
 def pictures(count: int = 6, channels: int = 3, height: int = 12, width: int = 10) -> torch.Tensor:
@@ -44,33 +45,60 @@ def test_a_resized_crop_of_everything_is_the_picture_or_its_mirror() -> None:
     images = pictures(height=10, width=10)
     whole = ResizedCropFlip(scale=(1, 1), ratio=(1, 1))
     found = augment(images, whole, 0, 0, torch.arange(6))
-    flips = uniforms(0, 0, torch.arange(6), 5)[4] < 0.5
+    flips = uniforms(0, 0, torch.arange(6), whole.draws)[-1] < 0.5
     assert flips.any() and not flips.all()
     for row, image in enumerate(images):
         assert torch.equal(found[row], image.flip(2) if flips[row] else image)
 
 
-def test_resized_crop_is_torchvisions_resized_crop() -> None:
+@pytest.mark.parametrize("way", [ResizedCropFlip(scale=(0.3, 1)), ScaleJitterFlip()])
+def test_a_window_of_a_batch_is_the_picture_scaled_by_torchvision(way: Windows) -> None:
     images = pictures(40, 3, 32, 24)
-    random = uniforms(3, 1, torch.arange(40), 5)
-    found = augment(images, ResizedCropFlip(scale=(0.3, 1)), 3, 1, torch.arange(40))
-    low, high = np.log(3 / 4), np.log(4 / 3)
-    checked = 0
+    index = torch.arange(40)
+    found = augment(images, way, 3, 1, index)
+    random = uniforms(3, 1, index, way.draws)
+    boxes = way.boxes(random, 32, 24, (32, 24))
     for row, image in enumerate(images):
-        area, aspect = 0.3 + random[0, row] * 0.7, np.exp(low + random[1, row] * (high - low))
-        width, height = 24 * np.sqrt(area * aspect * 32 / 24), 32 * np.sqrt(area / aspect * 24 / 32)
-        if width >= 23 or height >= 31:
+        left, top, right, bottom = boxes[:, row]
+        assert 0 <= left < right <= 24 and 0 <= top < bottom <= 32
+        if not way.alone:
             continue
-        # torchvision crops whole pixels: compare with its crop of the rounded box, loosely.
-        top, left = (32 - height) * random[3, row], (24 - width) * random[2, row]
         expected = tv.resized_crop(
-            image, round(top), round(left), round(height), round(width), [32, 24], antialias=False
-        ).float()
-        expected = expected.flip(2) if random[4, row] < 0.5 else expected
-        smooth = torch.nn.functional.avg_pool2d
-        assert (smooth(found[row].float(), 8) - smooth(expected, 8)).abs().mean() < 20
-        checked += 1
-    assert checked > 10
+            image, int(top), int(left), int(bottom - top), int(right - left), [32, 24], antialias=False
+        )
+        expected = expected.flip(2) if random[-1, row] < 0.5 else expected
+        # torchvision knows nothing of the pixels beyond the window, which reach its outermost ones.
+        assert (found[row] - expected.float()).abs()[:, 2:-2, 2:-2].max() <= 1
+
+
+def windows_of(way: Windows, height: int, width: int, size: tuple[int, int], count: int = 4000) -> np.ndarray:
+    return way.boxes(uniforms(0, 0, torch.arange(count), way.draws), height, width, size)
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 100), (60, 200), (500, 40), (1, 30)])
+def test_windows_are_spread_as_torchvisions(height: int, width: int) -> None:
+    transform = v2.RandomResizedCrop(8)
+    torch.manual_seed(0)
+    image = torch.empty(3, height, width, dtype=torch.uint8)
+    drawn = [transform.make_params([image]) for _ in range(4000)]
+    theirs = np.array([[p["left"], p["top"], p["left"] + p["width"], p["top"] + p["height"]] for p in drawn])
+    ours = windows_of(ResizedCropFlip(), height, width, (8, 8)).T
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+        assert np.quantile(ours, share, axis=0) == pytest.approx(
+            np.quantile(theirs, share, axis=0), abs=0.06 * max(height, width)
+        )
+
+
+def test_the_shorter_side_is_jittered_as_in_the_vgg_paper() -> None:
+    left, top, right, bottom = windows_of(ScaleJitterFlip(), 1000, 1500, (224, 224))
+    sides = 224 * 1000 / (bottom - top)  # S, the shorter side after scaling
+    assert sides.min() == pytest.approx(256, abs=0.1) and sides.max() == pytest.approx(512, abs=0.1)
+    assert sides.mean() == pytest.approx(384, abs=4)
+    assert (
+        left.min() == 0
+        and right.max() == pytest.approx(1500)
+        and (right - left) == pytest.approx(bottom - top, rel=0.005)
+    )
 
 
 def test_resized_crop_areas_are_within_the_scale() -> None:
@@ -119,6 +147,7 @@ CHOICES = [
     ("auto", "/some/folder", 48, Crop(6, flip=True)),
     ("auto", "/some/folder", 64, ResizedCropFlip()),
     ("crop", "/some/folder", 224, Crop(14)),
+    ("scale-jitter-flip", "/some/folder", 224, ScaleJitterFlip()),
     ("none", "cifar10", 32, None),
 ]
 
@@ -131,3 +160,14 @@ def test_the_choice_goes_by_the_source(name: str, source: str, height: int, expe
 def test_an_unknown_augmentation_is_refused() -> None:
     with pytest.raises(OptionError, match=r"expected augment to be one of .*; got 'crops'. Did you mean 'crop'\?"):
         choose("crops", "digits", 32)
+
+
+def test_a_crop_names_its_least_share() -> None:
+    chosen = choose("resized-crop-flip(0.5)", "folder", 224)
+    assert isinstance(chosen, ResizedCropFlip) and chosen.scale == (0.5, 1.0)
+    for name in ("resized-crop-flip(0)", "resized-crop-flip(1.5)"):
+        with pytest.raises(OptionError, match=r"a share in \(0, 1\] in augment='resized-crop-flip\(share\)'"):
+            FitOptions(augment=name)  # type: ignore[arg-type]
+    for name in ("resized-crop-flip(x)", "resized-crop-flip(1.)", "resized-crop-flip(0.5"):
+        with pytest.raises(OptionError, match="augment to be one of"):
+            FitOptions(augment=name)  # type: ignore[arg-type]

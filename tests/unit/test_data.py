@@ -16,8 +16,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from smallnets import DataError, OptionError
-from smallnets.data import ImageSet, ImageStream, decoding, load, sources
-from smallnets.data.decoding import SERIAL, decode
+from smallnets.data import ImageSet, ImageStream, decoding, image_files, load, statistics
+from smallnets.data.decoding import CHUNK
+from smallnets.data.named import torchvision_set
+from smallnets.data.pixels import Rules, decode
 from smallnets.training.feed.samples import understand
 
 Make = Callable[..., Path]
@@ -43,7 +45,7 @@ def test_digits_at_their_own_size_are_the_files_pixels() -> None:
 
 
 def test_mean_and_std_are_the_training_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_stats_of", {})
+    statistics.FACTS_OF.clear()
     test, train = load("digits", "test"), load("digits")  # also where "test" is asked for first
     pixels = train.images.double() / 255
     assert train.mean[0] == pytest.approx(pixels.mean().item(), abs=1e-12)
@@ -75,13 +77,13 @@ def test_a_folder_and_a_zip_of_it_are_the_same(image_folder: Make, suffix: str) 
     assert np.array_equal(sets[0].images[place].numpy(), expected)
 
 
-def test_worker_processes_change_nothing(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_nothing(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     root = image_folder(train=30)
     alone = load(root)
-    monkeypatch.setattr("smallnets.data.decoding.SERIAL", 10)
-    monkeypatch.setattr("smallnets.data.decoding.CHUNK", 7)
+    monkeypatch.setattr(decoding, "CHUNK", 7)
+    monkeypatch.setattr(decoding, "threads", lambda: 4)
     together = load(root)
-    assert SERIAL > 60 and torch.equal(alone.images, together.images) and alone.ids == together.ids
+    assert CHUNK > 60 and torch.equal(alone.images, together.images) and alone.ids == together.ids
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -89,7 +91,7 @@ def test_decoded_pixels_may_be_written_to(channels: int) -> None:
     """torch warns of a tensor over memory that may not."""
     buffer = io.BytesIO()
     Image.new("L", (4, 4)).save(buffer, "PNG")
-    assert decode(buffer.getvalue(), channels, None).flags.writeable
+    assert decode(buffer, Rules(channels)).flags.writeable
 
 
 def test_grey_folders_have_one_channel_unless_asked_otherwise(image_folder: Make) -> None:
@@ -103,7 +105,7 @@ def test_size_covers_and_crops_the_centre() -> None:
     wide[:, 10:20] = 255
     buffer = io.BytesIO()
     Image.fromarray(wide).save(buffer, format="png")
-    assert (decode(buffer.getvalue(), 3, (10, 10)) == 255).all()
+    assert (decode(buffer, Rules(3, (10, 10))) == 255).all()
 
 
 def test_other_split_takes_the_training_numbers(image_folder: Make) -> None:
@@ -185,7 +187,7 @@ def test_sixteen_bits_keep_their_shades() -> None:
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     buffer = io.BytesIO()
     Image.fromarray(ramp).save(buffer, format="png")
-    assert np.array_equal(decode(buffer.getvalue(), 1, None)[0], (ramp >> 8).astype(np.uint8))
+    assert np.array_equal(decode(buffer, Rules(1))[0], (ramp >> 8).astype(np.uint8))
 
 
 def test_choosing() -> None:
@@ -289,7 +291,7 @@ def test_folders_of_another_layout(tmp_path: Path, image_folder: Make) -> None:
 
 
 def test_torchvisions_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_stats_of", {})
+    statistics.FACTS_OF.clear()
     with pytest.raises(DataError, match=r"expected the files of 'cifar10' under .*; got none. Give download=True"):
         load("cifar10", root=tmp_path)
     folder = tmp_path / "MNIST" / "raw"
@@ -305,8 +307,8 @@ def test_torchvisions_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         )
     test = load("mnist", "test", root=tmp_path, size=32)
     assert test.images.shape == (10, 1, 32, 32) and test.classes == tuple("0123456789")  # type: ignore[union-attr]
-    pixels = sources.torchvision_set("mnist", "train", tmp_path, download=False)[0]
-    assert (test.mean, test.std) == sources.channel_stats(pixels)
+    pixels = torchvision_set("mnist", "train", tmp_path, download=False).images
+    assert (test.mean, test.std) == statistics.channel_stats(pixels)
 
 
 def test_labels_outside_the_classes() -> None:
@@ -323,13 +325,13 @@ def test_numbers_that_are_given_are_taken() -> None:
 
 
 def test_a_constant_channel_is_divided_by_one() -> None:
-    assert sources.channel_stats(torch.full((2, 1, 4, 4), 51, dtype=torch.uint8)) == ((0.2,), (1.0,))
+    assert statistics.channel_stats(torch.full((2, 1, 4, 4), 51, dtype=torch.uint8)) == ((0.2,), (1.0,))
 
 
 def test_half_of_the_free_memory_may_be_filled(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     root, whole = image_folder(), 40 * 3 * 16 * 16
     for free, kind in ((2 * whole, ImageSet), (2 * whole - 2, ImageStream)):
-        monkeypatch.setattr(sources, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(image_files, "free_memory", lambda free=free: free)
         assert type(load(root)) is kind
 
 
@@ -357,18 +359,3 @@ def test_one_picture_in_colour_makes_a_folder_of_colours(image_folder: Make) -> 
     root = image_folder(grey=True)
     Image.new("RGB", (16, 16)).save(root / "train" / "cat" / "000.png")
     assert load(root).images.shape[1] == 3  # type: ignore[union-attr]
-
-
-def test_a_tall_picture_is_cropped_at_its_centre_and_a_huge_one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    tall = np.zeros((30, 10, 3), np.uint8)
-    tall[10:20] = 255
-    buffer = io.BytesIO()
-    Image.fromarray(tall).save(buffer, format="png")
-    assert (decode(buffer.getvalue(), 3, (10, 10)) == 255).all()
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # half as much again is where Pillow warns only
-    with pytest.raises(OSError, match="decompression bomb"):
-        decode(buffer.getvalue(), 3, None)
-
-
-def test_many_pictures_are_read_by_every_processor() -> None:
-    assert decoding.workers_for(SERIAL - 1) == 0 and decoding.workers_for(SERIAL) == decoding.processors() > 0

@@ -38,9 +38,17 @@ def test_importing_costs_little_and_no_torch() -> None:
     assert torch == "False" and int(count) < 60
 
 
-def test_shapes_never_import_torch_and_nets_never_torchvision() -> None:
+def test_a_name_that_there_is_not_costs_no_torch() -> None:
+    code = (
+        "import sys, smallnets as sn; assert not hasattr(sn, 'vgg16_bn') and not hasattr(sn, '__wrapped__');"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_shapes_never_import_torch_and_nets_never_torchvision_nor_each_other() -> None:
     code = (
         "import sys, smallnets as sn; sn.shapes.conv_output_size(5, 3); assert 'torch' not in sys.modules;"
-        "sn.lenet5(); sn.resnet20(); assert 'torchvision' not in sys.modules"
+        "sn.lenet5(); sn.resnet20(); assert not {'torchvision', 'smallnets.models.vgg'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,17 +1,27 @@
 """Wrong options fail in the builder, in one sentence: the option, what was given, what is allowed or nearest."""
 
 import inspect
+import pickle
+import pydoc
 import re
+import shlex
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 import smallnets as sn
-from smallnets.models import registry
-from smallnets.models.resnet_cifar import cifar_resnet
-from smallnets.models.resnet_imagenet import resnet
-from smallnets.models.vgg import make_vgg
+from smallnets.cli.parsing import parse_settings
+from smallnets.models import build
+from smallnets.models.resnet_cifar import CifarResNetOptions, cifar_resnet
+from smallnets.models.resnet_imagenet import ResNetOptions, resnet
+from smallnets.models.vgg import VGGOptions, make_vgg
+from smallnets.weights.loading import torchvision_name
 from zoo_cases import NETS
 
 BAD: list[tuple[str, dict[str, object], str]] = [
@@ -51,6 +61,13 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     ("vgg16", {"head": sn.VGGHead(hidden=(0,))}, "expected every width in head.hidden to be an integer of at least 1"),
     ("vgg16", {"head": {"hidden": 512}}, "expected head.hidden to be a sequence of widths; got 512."),
     ("vgg16", {"head": sn.VGGHead(dropout=-0.1)}, "expected head.dropout to be a number of at least 0 and below 1"),
+    ("vgg16", {"dropout": 1}, "vgg16: expected dropout to be a number of at least 0 and below 1; got 1."),
+    ("vgg19", {"dropout": "0.5"}, "vgg19: expected dropout to be a number of at least 0 and below 1; got '0.5'."),
+    (
+        "vgg16",
+        {"dropout": 0.5, "head": "linear"},
+        "vgg16: expected a head with hidden layers where dropout is set; got head='linear'. A head without hidden",
+    ),
     ("resnet18", {"stem": "imagnet"}, "Did you mean 'imagenet'?"),
     ("resnet18", {"shortcut": "D"}, "resnet18: expected shortcut to be one of 'A', 'B', 'C'; got 'D'."),
     ("resnet18", {"stride_in": "3"}, "expected stride_in to be one of '3x3', '1x1'; got '3'."),
@@ -119,38 +136,71 @@ def test_a_wrong_name_or_keyword_suggests_the_nearest() -> None:
 def test_list_models() -> None:
     assert sn.list_models("resnet1*") == ["resnet101", "resnet110", "resnet1202", "resnet152", "resnet18"]
     assert len(sn.list_models()) == 20
-    assert all(getattr(sn, name) is registry.entry(name).builder for name in sn.list_models())
+    assert all(getattr(sn, name) is build.entry(name).builder for name in sn.list_models())
     assert sn.list_models("inception*") == []
 
 
 @pytest.mark.parametrize(
-    ("shared", "depths"),
+    ("options", "shared", "depths"),
     [
-        (resnet, ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")),
-        (cifar_resnet, ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202")),
-        (make_vgg, ("vgg", "vgg11", "vgg13", "vgg16", "vgg19")),
+        (ResNetOptions, resnet, ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")),
+        (CifarResNetOptions, cifar_resnet, ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202")),
+        (VGGOptions, make_vgg, ("vgg", "vgg11", "vgg13", "vgg16", "vgg19")),
     ],
 )
-def test_every_depth_has_the_signature_that_is_written_once(shared: object, depths: tuple[str, ...]) -> None:
-    whole = inspect.signature(shared)  # type: ignore[arg-type]
-    own = {"vgg13": "B", "vgg16": "D", "vgg19": "E"}
+def test_every_depth_shows_the_options_that_are_written_once(
+    options: Any, shared: Callable[..., sn.Net], depths: tuple[str, ...]
+) -> None:
+    passed = [o for o in inspect.signature(shared).parameters.values() if o.kind is o.KEYWORD_ONLY]
+    assert {option.name for option in passed} == set(options.__annotations__)
+    letters = {"vgg13": "B", "vgg16": "D", "vgg19": "E"}
     for name in depths:
-        expected = [
-            option.replace(default=own.get(name, "A")) if option.name == "cfg" else option
-            for option in list(whole.parameters.values())[2:]
-        ]
-        builder = registry.entry(name).builder
-        assert inspect.signature(builder) == whole.replace(parameters=expected)
-        assert (builder.__name__, builder.__doc__ is not None) == (name, True)
+        builder = build.entry(name).builder
+        own = inspect.signature(builder).parameters.values()
+        shown = [(option.name, option.default) for option in own if option.kind is option.KEYWORD_ONLY]
+        assert shown == [(option.name, option.default) for option in passed]
+        assert not any("Annotated" in str(option) for option in own)
+        assert builder.__name__ == name
+        if name.startswith("vgg"):
+            assert inspect.signature(builder).parameters["cfg"].default == letters.get(name, "A")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_builder_is_the_function_in_its_nets_file(name: str) -> None:
+    """What editors, ``help`` and Sphinx look at: no wrapper stands before the function that a reader finds."""
+    builder = getattr(sn, name)
+    family = {"lenet5": "lenet", "convnet3": "convnet", "alexnet": "alexnet"}.get(name, name[:3])
+    path = Path(inspect.getsourcefile(builder) or "")
+    assert path.parent.name == "models" and path.name.startswith(family)
+    source = inspect.getsource(builder)
+    assert f"\ndef {name}(" in source and source.index('"""') < source.index(f'"{name}",') < source.index(
+        "**options\n" if name == "convnet3" else "**options)\n"
+    )
+    assert inspect.unwrap(builder) is builder and pickle.loads(pickle.dumps(builder)) is builder
+    text = pydoc.render_doc(builder, renderer=pydoc.plaintext)
+    for option in inspect.signature(builder).parameters.values():
+        assert option.default is not option.empty and f"{option.name}: " in text
+        assert option.kind is option.POSITIONAL_OR_KEYWORD or f" = {option.default!r}" in text
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_nets_config_has_the_defaults_of_its_signature(name: str) -> None:
+    with torch.device("meta"):
+        config = sn.build(name).config
+    for option in inspect.signature(getattr(sn, name)).parameters.values():
+        if option.name not in ("weights", "num_classes") and not (option.name == "dropout" and option.default is None):
+            default = list(option.default) if isinstance(option.default, tuple) else option.default
+            assert config[option.name] == default, option.name
+    assert next(iter(config)) == "name" and "weights" not in config
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_builder_documents_its_options_its_count_and_its_source(name: str) -> None:
-    builder = registry.entry(name).builder
+    builder = build.entry(name).builder
     text = inspect.getdoc(builder) or ""
     parts = [text.index(part) for part in ("Args:", "Shape:", "Raises:", "Source:", ">>> ")]
     assert parts == sorted(parts) and text.count("Args:") == text.count("Source:") == 1
-    assert name == "vgg" or f"{registry.entry(name).parameters:,} parameters" in text.splitlines()[0]
+    assert name == "vgg" or f"{build.entry(name).parameters:,} parameters" in text.splitlines()[0]
     arguments = text[parts[0] : parts[1]]
     assert re.findall(r"^    (\w+): ", arguments, re.MULTILINE) == list(inspect.signature(builder).parameters)
 
@@ -161,8 +211,114 @@ def test_signatures_spell_every_option_out() -> None:
     assert parameters["dilate"].default == (False, False, False)
     assert inspect.signature(sn.vgg16).parameters["head"].default == "imagenet"
     for name in sn.list_models():
-        kinds = {option.kind for option in inspect.signature(registry.entry(name).builder).parameters.values()}
+        kinds = {option.kind for option in inspect.signature(build.entry(name).builder).parameters.values()}
         assert inspect.Parameter.VAR_KEYWORD not in kinds
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "options"),
+    [
+        *((f"vgg{depth}_bn", f"vgg{depth}", {"batch_norm": True}) for depth in (11, 13, 16, 19)),
+        ("resnext50_32x4d", "resnet50", {"groups": 32, "width_per_group": 4}),
+        ("resnext101_32x8d", "resnet101", {"groups": 32, "width_per_group": 8}),
+        ("resnext101_64x4d", "resnet101", {"groups": 64, "width_per_group": 4}),
+        ("wide_resnet50_2", "resnet50", {"width_per_group": 128}),
+        ("wide_resnet101_2", "resnet101", {"width_per_group": 128}),
+        ("cifar100_resnet20", "resnet20", {"num_classes": 100}),
+        ("cifar10_vgg16_bn", "vgg16", {"batch_norm": True, "head": {"hidden": (512, 512)}}),
+        ("resnet18_cifar10", "resnet18", {"stem": "cifar"}),
+    ],
+)
+def test_other_libraries_names_lead_to_the_call(theirs: str, ours: str, options: dict[str, object]) -> None:
+    """By attribute, by name and on the command line; what is advised there works, and is torchvision's net."""
+    call = ", ".join(f"{option}={value!r}" for option, value in options.items())
+    advice = f"Take {ours}({call}), on the command line {ours} --set "
+    with pytest.raises(AttributeError, match=re.escape(f"smallnets has no '{theirs}'. {advice}")) as info:
+        getattr(sn, theirs)
+    assert not hasattr(sn, theirs)
+    with pytest.raises(sn.OptionError, match=re.escape(f"build: expected the name of a net; got '{theirs}'. {advice}")):
+        sn.build(theirs, num_classes=3)
+    words = shlex.split(str(info.value).split("on the command line ")[1].removesuffix("."))
+    assert words[0] == ours and words[1::2] == ["--set"] * len(options)
+    assert parse_settings(words[2::2]) == options
+    with torch.device("meta"):
+        net = sn.build(words[0], **parse_settings(words[2::2]))
+        if hasattr(torchvision.models, theirs):
+            twin = getattr(torchvision.models, theirs)()
+            assert {k: v.shape for k, v in net.state_dict().items()} == {
+                k: v.shape for k, v in twin.state_dict().items()
+            }
+            assert torchvision_name(net) == theirs
+
+
+@pytest.mark.parametrize("name", ["cifar10_resnet20", "ResNet20", "resnet20_cifar10", "resnet20_cifar", "resnet-20"])
+def test_a_net_by_another_spelling_leads_to_its_name(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"^smallnets has no '{name}'. Did you mean 'resnet20'\\?$"):
+        getattr(sn, name)
+    with pytest.raises(sn.OptionError, match=r"Did you mean 'resnet20'\?$"):
+        sn.build(name)
+
+
+def test_a_name_that_is_near_nothing_is_pythons_own_error() -> None:
+    for name in ("quux", "_private", "__wrapped__", "resnet20_bn_cifar7"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(sn, name)
+    with pytest.raises(AttributeError, match=r"^smallnets has no 'summarise'. Did you mean 'summarize'\?$"):
+        sn.summarise  # type: ignore[attr-defined] # noqa: B018
+
+
+WORDS = [
+    *((name, "pretrained", "weights='DEFAULT' (torchvision's, for a net that it has) or a file.") for name in NETS),
+    *((name, "features_only", "Take feature_pyramid(net), which gives the maps of the net's stages.") for name in NETS),
+    *((name, "in_chans", "Did you mean 'in_channels'?") for name in NETS),
+    ("resnet50", "replace_stride_with_dilation", "Take dilate=(False, True, True), of layer2, layer3 and layer4."),
+    ("resnet20", "replace_stride_with_dilation", "Its options are: num_classes, in_channels, shortcut, residual"),
+    ("resnet101", "output_stride", "Take dilate=(False, True, True) for 8, (False, False, True) for 16."),
+    ("resnet20", "norm_layer", "Take norm='batch' or norm='group'."),
+    ("vgg16", "norm_layer", "Take batch_norm=True or batch_norm=False."),
+    ("vgg16", "drop_rate", "Did you mean 'dropout'?"),
+    ("alexnet", "drop_rate", "Did you mean 'dropout'?"),
+]
+
+
+@pytest.mark.parametrize(("name", "word", "advice"), WORDS)
+def test_other_libraries_options_lead_to_ours(name: str, word: str, advice: str) -> None:
+    for call in (getattr(sn, name), partial(sn.build, name)):
+        with pytest.raises(sn.OptionError, match=f"^{name}: expected an option that it has; got {word!r}. ") as info:
+            call(**{word: True})
+        assert advice in str(info.value) and isinstance(info.value, TypeError)
+
+
+@pytest.mark.parametrize(("stride", "dilate"), [(8, (False, True, True)), (16, (False, False, True)), (32, ())])
+def test_the_advised_dilation_gives_that_stride(stride: int, dilate: tuple[bool, ...]) -> None:
+    with torch.device("meta"):
+        assert sn.resnet50(dilate=dilate or (False,) * 3).feature_info[-1].stride == stride
+
+
+@pytest.mark.parametrize("name", ["vgg", "vgg11", "vgg13", "vgg16", "vgg19"])
+def test_dropout_of_a_vgg_is_that_of_its_head(name: str) -> None:
+    """torchvision's keyword: nothing else of the net changes, and a config without it is that of older files."""
+    with torch.device("meta"):
+        nets = {p: sn.build(name, dropout=p) for p in (None, 0.5, 0.2, 0)}
+        twin = torchvision.models.vgg16(dropout=0.2)
+    assert "dropout" not in nets[None].config and nets[0.2].config["dropout"] == 0.2
+    found = {p: [m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)] for p, net in nets.items()}
+    assert found == {None: [0.5, 0.5], 0.5: [0.5, 0.5], 0.2: [0.2, 0.2], 0: []}
+    assert [m.p for m in twin.modules() if isinstance(m, torch.nn.Dropout)] == found[0.2]
+    for net in nets.values():
+        assert (net.num_classes, net.input_size) == (1000, (3, 224, 224))
+        assert list(net.state_dict()) == list(nets[None].state_dict())
+        with torch.device("meta"):
+            assert sn.build(**net.config).config == net.config
+    with torch.device("meta"):
+        wide = sn.vgg16(head="wide", dropout=0.3, num_classes=3)
+        compact = sn.vgg16(head="compact", dropout=0.3)
+        none = sn.vgg16(head="linear", dropout=0)
+    assert [[m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)] for net in (wide, compact, none)] == [
+        [0.3, 0.3],
+        [0.3, 0.3],
+        [],
+    ]
 
 
 def test_config_holds_every_option() -> None:

@@ -72,7 +72,7 @@ def diagnose(
 
 def of_zoo(name: str, settings: dict[str, Any], classes: int | None) -> "nn.Module":
     """A net of the zoo, with as many classes as were asked for."""
-    from ..models.registry import build
+    from ..models.build import build
 
     if classes is not None:
         settings.setdefault("num_classes", classes)
@@ -88,7 +88,8 @@ def of_run(
     if settings:
         raise OptionError(message("diagnose", "a run's net as it is", "--set", "Give the net's name to change it."))
     model, facts = open_run(folder)
-    return model, size or tuple(facts["shape"]), classes or len(facts["classes"])
+    known = model.input_size if facts.size is None or facts.channels is None else (facts.channels, *facts.size)
+    return model, size or known, classes or len(facts.classes)
 
 
 def of_file(text: str, settings: dict[str, Any]) -> "nn.Module":

@@ -19,12 +19,14 @@ def list_command(
     pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*", json: JSON = None
 ) -> None:
     """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
-    from ..models.registry import ENTRIES, list_models
+    from ..models.build import entry, list_models
+    from ..models.names import advice as advice_on
 
     names = list_models(pattern)
     if not names:
-        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), "Try '*'."))
-    entries = sorted((ENTRIES[name] for name in names), key=lambda found: (found.year, found.parameters))
+        advice = advice_on(pattern, list_models()) or "Try '*'."
+        raise OptionError(message("list", "a pattern that matches a net", repr(pattern), advice))
+    entries = sorted(map(entry, names), key=lambda found: (found.year, found.parameters))
     if write_json(json, as_json.dumps([facts(found) for found in entries], indent=2)):
         return
     rows = [("net", "paper", "input", "parameters", "MACs", "smallest")]
@@ -58,7 +60,7 @@ def show(
     """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""
     import torch
 
-    from ..models.registry import build
+    from ..models.build import build
     from ..summary import summarize
 
     with torch.device("meta"):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError, message
+from ..files import write_text
 
 Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
 Run = Annotated[Path, typer.Argument(help="The folder that `fit --run-dir` wrote.", metavar="RUN_DIR")]
@@ -73,21 +74,6 @@ def write_json(path: Path | None, text: str) -> bool:
         return True
     write_text(path, text + "\n")
     return False
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OptionError: When it cannot be written, and why.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OptionError(message("smallnets", f"to write {path}", error.strerror or str(error))) from error
 
 
 def side(option: str, text: str) -> int | tuple[int, ...]:

@@ -29,7 +29,7 @@ RunDir = Annotated[Path | None, typer.Option(help="Folder of everything.  [runs/
 Seeds = Annotated[int, typer.Option(help="Runs, each with a seed of its own.")]
 Seed = Annotated[int, typer.Option(help="The first seed.")]
 Epochs = Annotated[int | None, typer.Option(help="In all.  [the recipe's]")]
-Workers = Annotated[int, typer.Option(help="Processes that read pictures from disk.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")]
 Csv = Annotated[Path | None, typer.Option(help="Write the table here, numbers in full.")]
 Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here.")]
 
@@ -88,7 +88,7 @@ def run_command(
     download: Download = False,
     precision: Precision = "auto",
     device: Device = "auto",
-    workers: Workers = 0,
+    workers: Workers = None,
     json: JSON = None,
 ) -> None:
     """Build, train and test a system as its recipe says; run again, it goes on where it was stopped."""
@@ -121,7 +121,7 @@ def sweep(
     download: Download = False,
     precision: Precision = "auto",
     device: Device = "auto",
-    workers: Workers = 0,
+    workers: Workers = None,
     csv: Csv = None,
     png: Png = None,
     json: JSON = None,

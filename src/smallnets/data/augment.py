@@ -14,9 +14,11 @@ from torch.nn import functional as F
 
 from ..errors import OptionError, check_choice, message
 from .stateless import Uniforms, uniforms
+from .windows import ResizedCropFlip as ResizedCropFlip
+from .windows import ScaleJitterFlip as ScaleJitterFlip
 
-NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip", "scale-jitter")
-PART = re.compile(r"resized-crop-flip\(\s*([\d.]+)\s*\)")  # with the least share of the area
+NAMES = ("auto", "none", "crop", "crop-flip", "resized-crop-flip", "scale-jitter-flip")
+PART = re.compile(r"resized-crop-flip\((\d*\.?\d+)\)")  # with the least share of the area
 
 
 class Augmentation(Protocol):
@@ -48,62 +50,6 @@ class Crop:
         return mirror(cropped, random[2]) if self.flip else cropped
 
 
-@dataclass(frozen=True)
-class ResizedCropFlip:
-    """A random part of the picture, scaled to its size bilinearly, and mirrored half of the time.
-
-    The area and proportions are drawn as torchvision's ``RandomResizedCrop`` draws them.
-    """
-
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    draws: ClassVar[int] = 5
-
-    def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
-        height, width = images.shape[2:]
-        area = self.scale[0] + random[0] * (self.scale[1] - self.scale[0])
-        low, high = np.log(self.ratio)
-        aspect = np.exp(low + random[1] * (high - low))
-        # Shares of the sides; where one would pass the edge it takes the whole side.
-        across = np.minimum(np.sqrt(area * aspect * height / width), 1.0)
-        down = np.minimum(np.sqrt(area / aspect * width / height), 1.0)
-        return zoom(images, across, down, random[2:])
-
-
-@dataclass(frozen=True)
-class ScaleJitter:
-    """The picture scaled by a factor drawn from ``factors``, a random part of its old size, mirrored half of the time.
-
-    Source:
-        Simonyan & Zisserman 2015, section 3.1: the shorter side from [256, 512], crops of 224.
-    """
-
-    factors: tuple[float, float] = (256 / 224, 512 / 224)
-    draws: ClassVar[int] = 4
-
-    def __call__(self, images: Tensor, random: Uniforms) -> Tensor:
-        factor = self.factors[0] + random[0] * (self.factors[1] - self.factors[0])
-        return zoom(images, 1 / factor, 1 / factor, random[1:])
-
-
-def zoom(images: Tensor, across: np.ndarray, down: np.ndarray, random: Uniforms) -> Tensor:
-    """A part of each picture, scaled to its size bilinearly, mirrored half of the time.
-
-    Args:
-        images: (N, C, H, W).
-        across: Share of the width that each part has.
-        down: Share of the height.
-        random: Three draws: its place in both directions, and whether it is mirrored.
-    """
-    centre_x, centre_y = (1 - across) * (2 * random[0] - 1), (1 - down) * (2 * random[1] - 1)
-    theta = np.zeros((len(images), 2, 3), dtype=np.float32)
-    theta[:, 0, 0], theta[:, 0, 2] = np.where(random[2] < 0.5, -across, across), centre_x
-    theta[:, 1, 1], theta[:, 1, 2] = down, centre_y
-    grid = F.affine_grid(beside(images, theta), list(images.shape), align_corners=False)
-    parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    return parts.round_().to(torch.uint8) if images.dtype == torch.uint8 else parts.to(images.dtype)
-
-
 def beside(images: Tensor, values: np.ndarray) -> Tensor:
     """Values on the pictures' device; the host does not wait for a GPU to take them."""
     return torch.from_numpy(values).to(images.device, non_blocking=True)
@@ -115,13 +61,13 @@ def mirror(images: Tensor, random: np.ndarray) -> Tensor:
     return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
-def choose(name: str, source: str, height: int) -> Augmentation | None:
+def choose(name: str, source: str, height: int, who: str = "fit") -> Augmentation | None:
     """The augmentation of a name; ``"auto"`` goes by the source and the height in pixels.
 
     Raises:
         ValueError: When there is no such augmentation.
     """
-    check_name(name)
+    check_name(name, who)
     if name == "auto":
         if source in ("digits", "mnist", "fashion-mnist"):
             name = "crop"
@@ -131,23 +77,21 @@ def choose(name: str, source: str, height: int) -> Augmentation | None:
         return Crop(padding=max(1, height // 16))
     if name == "crop-flip":
         return Crop(padding=max(1, height // 8), flip=True)
-    if name == "scale-jitter":
-        return ScaleJitter()
     if part := PART.fullmatch(name):
         return ResizedCropFlip(scale=(float(part[1]), 1.0))
-    return ResizedCropFlip() if name == "resized-crop-flip" else None
+    return {"resized-crop-flip": ResizedCropFlip(), "scale-jitter-flip": ScaleJitterFlip()}.get(name)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, who: str = "fit") -> None:
     """Refuse what is no augmentation's name; ``"resized-crop-flip(0.5)"`` takes at least half of the area.
 
     Raises:
         ValueError: Naming the nearest that there is.
     """
     if not (part := PART.fullmatch(name)):
-        check_choice("fit", "augment", name, NAMES)
-    elif part[1].count(".") > 1 or part[1] == "." or not 0 < float(part[1]) <= 1:
-        raise OptionError(message("fit", "a share in (0, 1] in augment='resized-crop-flip(share)'", repr(name)))
+        check_choice(who, "augment", name, NAMES)
+    elif not 0 < float(part[1]) <= 1:
+        raise OptionError(message(who, "a share in (0, 1] in augment='resized-crop-flip(share)'", repr(name)))
 
 
 def augment(images: Tensor, augmentation: Augmentation | None, seed: int, epoch: int, index: Tensor) -> Tensor:

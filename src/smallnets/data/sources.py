@@ -3,40 +3,83 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, overload
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from ..errors import DataError, OptionError, check_choice, check_int, check_number, check_text, message, nearest
+from .archive import existing
+from .classes import keep_classes
+from .depth import WHITES
+from .folders import has_split as has_split
+from .image_files import Request, from_files
+from .imageset import ImageSet
+from .labels import read_labels
+from .named import NAMES as NAMES
+from .named import Arrays, Name, digits, torchvision_set
+from .names import shown
+from .pixels import Rules
+from .statistics import FACTS_OF, Facts, Stats
+from .statistics import channel_stats as channel_stats
+from .stream import ImageStream
 
-from ..errors import DataError, OptionError, check_choice, message, nearest
-from .decoding import Decoder, MixedSizes, decode_all, find_broken, look
-from .files import find_pictures, keep_classes
-from .imageset import ImageSet, ImageStream, stratified
 
-TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-NAMES = ("digits", *TORCHVISION)
-STREAM_SAMPLE = 4096  # pictures whose mean and std stand for a whole stream
-
-Stats = tuple[tuple[float, ...], tuple[float, ...]]
-_stats_of: dict[tuple[object, ...], Stats] = {}  # a source's mean and std, so that "test" need not read "train" again
-
-
+@overload
 def load(
-    source: str | os.PathLike[str],
-    split: str = "train",
+    source: Name,
+    split: Literal["train", "test"] = "train",
     *,
     classes: Sequence[str] | None = None,
     size: int | tuple[int, int] | None = None,
     root: str | os.PathLike[str] | None = None,
     download: bool = False,
+    stats: Stats | None = None,
+) -> ImageSet: ...
+@overload
+def load(
+    source: str | os.PathLike[str],
+    split: str = "train",
+    *,
+    classes: Sequence[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    crop: float = 1.0,
+    root: str | os.PathLike[str] | None = None,
+    download: bool = False,
     on_error: Literal["raise", "skip"] = "raise",
+    exif: bool = True,
     channels: Literal[1, 3] | None = None,
+    white: int | None = None,
+    max_pixels: int | None = None,
+    memory_limit: int | None = None,
+    stats: Stats | None = None,
+) -> ImageSet | ImageStream: ...
+def load(
+    source: str | os.PathLike[str],
+    split: str = "train",
+    *,
+    classes: Sequence[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    crop: float = 1.0,
+    root: str | os.PathLike[str] | None = None,
+    download: bool = False,
+    on_error: Literal["raise", "skip"] = "raise",
+    exif: bool = True,
+    channels: Literal[1, 3] | None = None,
+    white: int | None = None,
+    max_pixels: int | None = None,
     memory_limit: int | None = None,
     stats: Stats | None = None,
 ) -> ImageSet | ImageStream:
-    """Load labelled pictures.
+    """Load labelled pictures: JPEG, PNG, BMP, GIF, WebP, PPM and TIFF.
+
+    Folders are taken as people have them: a folder (or two) around it all is looked through, in a zip, too;
+    ``val``, ``valid``, ``validation`` and ``dev`` are one split; what file managers leave behind is no class. A class
+    is its name: every split is labelled by the classes of the training split. One that a split lacks is fine; one
+    that training has not is an error, or left out with a warning where ``classes`` does not name it.
+
+    Pictures are turned upright (torchvision's ImageFolder does not), transparent pixels are laid over white, and of
+    more than 8 bits a channel the upper 8 of those in use are kept: in use are 8, 10, 12, 14 or 16, the fewest that
+    hold the brightest pixel of the training split. Floats in [0, 1] are multiplied by 255.
 
     Args:
         source: ``"digits"`` (1,797 real handwritten digits from scikit-learn, a fixed stratified fifth as "test"),
@@ -44,11 +87,17 @@ def load(
             the path of an image folder ``split/class/image`` or of a zip of one.
         split: ``"train"`` or ``"test"``; any sub-folder of an image folder, ``"."`` for one without splits.
         classes: Keep these classes, in this order.
+        labels: Where labels are not folders: a CSV of file and label, or ``"prefix"`` for names such as cat.0.jpg.
         size: Side in pixels, or (h, w): pictures are scaled to cover it and cropped at the centre.
+        crop: Share of the scaled picture that is kept: ``size=224, crop=0.875`` scales the shorter side to 256 and
+            keeps the 224 pixels at the centre, as torchvision's references do for validation.
         root: Folder of torchvision's files; ``~/.cache/smallnets`` unless given.
         download: Let torchvision fetch what is missing.
         on_error: ``"skip"`` leaves out broken pictures with a warning that lists them.
-        channels: 1 for grey, 3 for colour; by default as the files are.
+        exif: Turn pictures upright by their EXIF orientation; False takes them as stored.
+        channels: 1 for grey, 3 for colour; by default as the training split's files are: grey if all of them are.
+        white: The value that is white in pictures of more than 8 bits: 255, 1023, 4095, 16383 or 65535.
+        max_pixels: A picture's most pixels; by default Pillow's limit, 178,956,970, with a warning from half of it.
         memory_limit: Bytes of pixels to hold in memory; by default half of what is free.
         stats: Mean and std, a number a channel each, where they are known; else the training split is read for them.
 
@@ -56,194 +105,95 @@ def load(
         An ``ImageSet``; an ``ImageStream`` when the pixels pass the limit, or differ in size and no ``size`` is given.
 
     Raises:
-        DataError: When the source, split or a class is missing, or a picture is broken: which, and what to do.
+        ValueError: When the source, split or a class is missing, or a picture is broken: which, and what to do.
 
     >>> test = load("digits", "test", classes=["3", "8"])
     >>> len(test), test.classes
     (72, ('3', '8'))
     """
+    check_options(source=source, split=split, labels=labels, root=root, download=download, exif=exif)
     check_choice("load", "on_error", on_error, ("raise", "skip"))
+    check_choice("load", "channels", channels, (None, 1, 3))
+    check_choice("load", "white", white, (None, *WHITES))
+    check_number("load", "crop", crop, 0.05, below=1.001)
+    for option, limit in (("max_pixels", max_pixels), ("memory_limit", memory_limit)):
+        if limit is not None:
+            check_int("load", option, limit)
+    check_stats(stats)
     shape = pair(size)
     if isinstance(source, str) and source in NAMES:
         check_choice("load", f"split of {source!r}", split, ("train", "test"))
-        if source == "digits":
-            side = shape or (32, 32)
-            return from_arrays(source, *digits(split, side), classes, None, stats, lambda: digits("train", side)[0])
-        folder = Path(root) if root is not None else Path.home() / ".cache" / "smallnets"
+        if labels is not None:
+            raise OptionError(message("load", f"no labels= for {source!r}, which has its own", repr(labels)))
+        return from_arrays(source, arrays_of(source, shape, root, download), split, classes, shape, stats)
+    if isinstance(source, str) and os.sep not in source and not source.startswith("~") and not os.path.exists(source):  # noqa: PTH110 for names too long, too
+        hint = nearest(source[:100], NAMES) or f"The named sets are: {', '.join(NAMES)}; a path must exist."
+        raise DataError(message("load", "a data set's name, a folder or a zip", repr(shown(source[:100])), hint))
+    path = existing("load", source, "an existing folder or zip")
+    rules = Rules(3, shape, min(crop, 1.0), exif, white, max_pixels)
+    ask = Request(classes, read_labels(labels, path), rules, channels, on_error, memory_limit, stats)
+    return from_files(path, split, ask)
 
-        def images_of(part: str) -> tuple[Tensor, Tensor, list[str], list[str]]:
-            return torchvision_set(source, part, folder, download)
 
-        return from_arrays(source, *images_of(split), classes, shape, stats, lambda: images_of("train")[0])
-    path = Path(source).expanduser()
-    if isinstance(source, str) and os.sep not in source and not path.exists():
-        hint = nearest(source, NAMES) or f"The named sets are: {', '.join(NAMES)}; a path must exist."
-        raise DataError(message("load", "a data set's name, a folder or a zip", repr(source), hint))
-    return from_files(path, split, classes, shape, on_error, channels, memory_limit, stats)
+def check_options(**given: object) -> None:
+    """Refuse paths, texts and truths that are none, as a notebook or a settings file may hand them over."""
+    for option in ("download", "exif"):
+        check_choice("load", option, given[option], (False, True))
+    check_text("load", "split", given["split"])
+    if not isinstance(given["source"], str | os.PathLike):
+        got = f"a {type(given['source']).__name__}"
+        raise OptionError(message("load", "source to be a data set's name, a folder or a zip", got))
+    for option in ("labels", "root"):
+        if given[option] is not None and not isinstance(given[option], str | os.PathLike):
+            raise OptionError(message("load", f"{option} to be a path", f"a {type(given[option]).__name__}"))
+
+
+def check_stats(stats: object) -> None:
+    if stats is None:
+        return
+    parts = stats if isinstance(stats, tuple | list) and len(stats) == 2 else ((), (0,))
+    numbers = [part for part in parts if isinstance(part, tuple | list)]
+    fine = all(isinstance(number, int | float) for part in numbers for number in part)
+    if len(numbers) != 2 or not fine or len(numbers[0]) != len(numbers[1]) or not all(std > 0 for std in numbers[1]):
+        raise OptionError(message("load", "stats to be mean and std, a number a channel each", repr(stats)[:100]))
 
 
 def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    both = (size, size) if isinstance(size, int) else tuple(size)
-    if len(both) != 2 or not all(type(side) is int and side > 0 for side in both):
+    both = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(both) != 2 or not all(type(side) is int and 0 < side <= 65535 for side in both):
         raise OptionError(message("load", "size to be a side or (h, w) in pixels", repr(size)))
     return both[0], both[1]
 
 
-def digits(split: str, size: tuple[int, int]) -> tuple[Tensor, Tensor, list[str], list[str]]:
-    """The 8x8 digits of scikit-learn (UCI's test set, Alpaydin & Kaynak 1998), scaled up bilinearly."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise DataError(
-            message("load", "scikit-learn for 'digits'", "none", "pip install 'smallnets[data]'.")
-        ) from error
-    found: Any = load_digits()
-    images = torch.from_numpy(found.images / 16 * 255).float()[:, None]
-    images = F.interpolate(images, size, mode="bilinear").round().to(torch.uint8)
-    chosen = stratified(found.target, 0.2, seed=0) == (split == "test")
-    rows = np.flatnonzero(chosen)
-    ids = [f"digit-{row:04d}" for row in rows]
-    return images[rows], torch.from_numpy(found.target[rows]).long(), ids, [str(digit) for digit in range(10)]
-
-
-def torchvision_set(name: str, split: str, root: Path, download: bool) -> tuple[Tensor, Tensor, list[str], list[str]]:
-    """Torchvision's own reader of its own files, as tensors."""
-    from torchvision import datasets
-
-    try:
-        found: Any = getattr(datasets, TORCHVISION[name])(str(root), train=split == "train", download=download)
-    except RuntimeError as error:
-        hint = "Give download=True (--download) once, or root= (--root), the folder that holds them."
-        raise DataError(message("load", f"the files of {name!r} under {root}", "none", hint)) from error
-    images = torch.as_tensor(found.data)
-    images = images[:, None] if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()
-    names = [str(text).split(" - ")[0] for text in found.classes]  # MNIST's "0 - zero"
-    return images, torch.as_tensor(found.targets).long(), [f"{split}-{i:05d}" for i in range(len(images))], names
+def arrays_of(
+    source: str, size: tuple[int, int] | None, root: str | os.PathLike[str] | None, download: bool
+) -> Callable[[str], Arrays]:
+    """What reads a split of a named set."""
+    if source == "digits":
+        return lambda split: digits(split, size or (32, 32))
+    folder = Path(root) if root is not None else Path.home() / ".cache" / "smallnets"
+    return lambda split: torchvision_set(source, split, folder, download)
 
 
 def from_arrays(
     source: str,
-    images: Tensor,
-    labels: Tensor,
-    ids: list[str],
-    found: list[str],
-    classes: Sequence[str] | None,
-    size: tuple[int, int] | None,
-    stats: Stats | None,
-    training_images: Callable[[], Tensor],
-) -> ImageSet:
-    """An ``ImageSet`` of arrays: classes kept, resized, with the whole training split's mean and std."""
-    kept = keep_classes(found, classes)
-    if stats is None and (source, size) not in _stats_of:
-        _stats_of[source, size] = channel_stats(training_images())
-    mean, std = _stats_of[source, size] if stats is None else stats
-    if classes is not None:
-        number = torch.full((len(found),), -1)
-        number[[found.index(name) for name in kept]] = torch.arange(len(kept))
-        rows = torch.nonzero(number[labels] >= 0).flatten()
-        images, labels, ids = images[rows], number[labels[rows]], [ids[row] for row in rows.tolist()]
-    if size is not None and images.shape[2:] != size:
-        resized = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in images.split(1024)]
-        images = torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in resized])
-    return ImageSet(labels, tuple(kept), tuple(ids), mean, std, images=images, source=source)
-
-
-def from_files(
-    path: Path,
+    read: Callable[[str], Arrays],
     split: str,
     classes: Sequence[str] | None,
     size: tuple[int, int] | None,
-    on_error: str,
-    channels: int | None,
-    memory_limit: int | None,
-    stats: Stats | None = None,
-) -> ImageSet | ImageStream:
-    """A folder or zip: whole into memory where it fits, else a stream."""
-    archive, names, labels, kept = find_pictures(path, split, classes)
-    seen_channels, seen_size = look(archive, names)
-    channels = channels or seen_channels
-    decoder = Decoder(archive, names, channels, size)
-    shape = size or seen_size
-    limit = free_memory() // 2 if memory_limit is None else memory_limit
-    key = (path.resolve(), path.stat().st_mtime_ns, tuple(kept), size, channels)
-
-    def stats_from_training(pixels: Tensor | None) -> Stats:
-        """This split's numbers if it is the one to train on; else those of the training split, where none are given."""
-        if stats is not None:
-            return stats
-        if key not in _stats_of or split == "train":
-            if split == "train" or not has_split(path, "train"):
-                _stats_of[key] = channel_stats(sample(decoder) if pixels is None else pixels)
-            else:
-                train = from_files(path, "train", kept, size, "skip", channels, memory_limit)
-                _stats_of[key] = train.mean, train.std
-        return _stats_of[key]
-
-    if shape is not None and len(names) * channels * shape[0] * shape[1] <= limit:
-        try:
-            pixels, good = decode_all(decoder, f"reading {split}", on_error)
-        except MixedSizes:
-            shape = size
-        else:
-            ids = tuple(names[i] for i in good)
-            chosen = torch.tensor([labels[i] for i in good])
-            mean, std = stats_from_training(pixels)
-            return ImageSet(chosen, tuple(kept), ids, mean, std, images=pixels, source=str(path))
-    decoder = Decoder(archive, names, channels, shape)
-    mean, std = stats_from_training(None)
-    whole = ImageStream(
-        torch.tensor(labels),
-        tuple(kept),
-        tuple(names),
-        mean,
-        std,
-        decoder=decoder,
-        rows=torch.arange(len(names)),
-        source=str(path),
-    )
-    broken = find_broken(decoder, f"checking {split}") if on_error == "skip" else []
-    return whole[sorted(set(range(len(names))) - set(broken))] if broken else whole
-
-
-def has_split(path: Path, split: str) -> bool:
-    try:
-        find_pictures(path, split, None)
-    except DataError:
-        return False
-    return True
-
-
-def sample(decoder: Decoder) -> Tensor:
-    """Evenly spaced pictures, as strips of one height, for the mean and std of a stream."""
-    rows = range(0, len(decoder), max(1, len(decoder) // STREAM_SAMPLE))
-    size = decoder.size or (64, 64)
-    small = Decoder(decoder.archive, [decoder.names[row] for row in rows], decoder.channels, size)
-    return decode_all(small, "measuring", "quiet")[0]
-
-
-def channel_stats(images: Tensor) -> Stats:
-    """Mean and standard deviation a channel over all pixels, in [0, 1]; a constant channel's std is 1."""
-    total = torch.zeros(images.shape[1], dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for part in images.split(1024):
-        pixels = part.transpose(0, 1).flatten(1).float()
-        total += pixels.sum(dim=1, dtype=torch.float64)
-        squares += pixels.square_().sum(dim=1, dtype=torch.float64)
-    count = images.numel() // images.shape[1]
-    mean = total / count
-    std = (squares / count - mean.square()).clamp(min=0).sqrt()
-    std = torch.where(std > 0, std, 255.0)
-    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
-
-
-def free_memory() -> int:
-    """Bytes of memory that are free now, as the system says."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (OSError, ValueError, AttributeError):
-        return 4 << 30
+    stats: Stats | None,
+) -> ImageSet:
+    """An ``ImageSet`` of arrays: classes kept, resized, with the whole training split's mean and std."""
+    found = read(split)
+    kept = keep_classes(found.classes, classes)
+    if stats is None and (source, size) not in FACTS_OF:
+        images = found.images if split == "train" else read("train").images
+        FACTS_OF[source, size] = Facts(channel_stats(images), images.shape[1])
+    mean, std = FACTS_OF[source, size].stats if stats is None else stats
+    if classes is not None:
+        found = found.of(kept)
+    if size is not None:
+        found = found.resized(size)
+    return ImageSet(found.labels, tuple(kept), tuple(found.ids), mean, std, images=found.images, source=source)

@@ -16,7 +16,6 @@ from .finding import SEVERITIES, Diagnosis, Finding
 from .registry import RULES, Rule
 
 LossLike = Literal["cross-entropy"] | nn.Module | Callable[[Tensor, Tensor], Tensor]
-AnyLoss = str | nn.Module | Callable[[Tensor, Tensor], Tensor]
 
 _ = _rules
 
@@ -75,7 +74,7 @@ def diagnose(
 
 
 def first_look(
-    model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None, loss: AnyLoss
+    model: nn.Module, images: Tensor, labels: Tensor, num_classes: int | None, loss: LossLike
 ) -> list[Finding]:
     """What the cheap rules see in one forward pass of the net itself in eval mode; no notes, the gravest first.
 

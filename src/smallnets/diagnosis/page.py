@@ -10,7 +10,7 @@ from ..summary import html, summarize
 from .finding import SEVERITIES, Diagnosis, Finding
 
 if TYPE_CHECKING:
-    from ..summary.table import Summary
+    from ..summary import Summary
 
 PLAIN = '<!doctype html><html lang="en"><meta charset="utf-8"><title>{0}</title><h1>{0}</h1>{1}</html>'
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, RunError, SmallnetsError, message
-from ..training.checkpoint.files import write_text
+from ..files import write_text
 from ..training.history import History
 from .runs import RunRecord, is_run, read_run
 
@@ -53,8 +53,9 @@ class Compared:
     @property
     def val(self) -> list[float]:
         """The best validation accuracies of the runs that have one."""
-        held_out = ([row["val_accuracy"] for row in run.rows] for run in self.runs)
-        return [] if self.watched else [max(column) for column in held_out if column and None not in column]
+        columns = ([row["val_accuracy"] for row in run.rows] for run in self.runs)
+        known = [[value for value in column if value is not None] for column in columns]
+        return [] if self.watched else [max(column) for column in known if column]
 
     @cached_property
     def costs(self) -> tuple[int | None, int | None]:
@@ -67,7 +68,7 @@ class Compared:
             return config.get("parameters"), None
         import torch
 
-        from ..models.registry import build
+        from ..models.build import build
         from ..summary import summarize
 
         try:
@@ -240,6 +241,6 @@ def labels(paths: Sequence[Path]) -> list[str]:
         parts = path.parts or (str(path),)
         ends = ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
         others = [other for other in paths if other != path]
-        alone = (end for end in ends if not any(other.as_posix().endswith(end) for other in others))
+        alone = (end for end in ends if not any(f"/{other.as_posix()}".endswith(f"/{end}") for other in others))
         found.append(next(alone, str(path)))
     return found

@@ -1,5 +1,6 @@
 """One whole experiment, as ``smallnets fit`` runs it: data, net, training, and the test split touched once."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from ..data.sources import load
 from ..errors import OptionError, message
 from ..models.base import Net
-from ..models.registry import build
+from ..models.build import build
 from ..models.vgg import VGG
 from ..surgery import grow
 from ..training.evaluate import evaluate
@@ -23,7 +24,7 @@ from ..training.options import FitOptions
 from ..training.plan.plan import choose_device
 from .recipe import Recipe
 from .report import Outcome, report_lines, write_report
-from .runs import open_run, read_report
+from .runs import open_run, read_report, read_run
 from .splits import (
     Pictures,
     Splits,
@@ -55,6 +56,7 @@ class Experiment:
         limit: How many pictures of the training split there are to be, at most.
         grown_from: A run of a shallower VGG to start from.
         ways: Keywords of ``evaluate``, a set each: other ways to test the net.
+        crop: Share of the shorter side that is seen, from the centre, of what is held out and of the test split.
         small_forms: Give a net for pictures under 64 pixels the form made for them.
         recipe: What asked for it, if a recipe did.
     """
@@ -70,6 +72,7 @@ class Experiment:
     limit: int | None = None
     grown_from: Path | None = None
     ways: Sequence[Mapping[str, Any]] = ()
+    crop: float = 1.0
     small_forms: bool = False
     recipe: Recipe | None = field(default=None, repr=False)
 
@@ -81,6 +84,10 @@ class Experiment:
         """Do it; yields what a person wants to read of it, line by line."""
         self.check_asked()
         group = current_group(choose_device(self.settings.device))
+        done = read_report(self.folder)
+        if done is not None and self._is_report(done) and self.recipe is not None:  # of many runs none is read twice
+            yield from self._told_again(done, group)
+            return
         splits, options, said = self._read(group)
         torch.manual_seed(self.settings.seed)
         net = self._build(options, splits.train)
@@ -89,15 +96,30 @@ class Experiment:
             yield from self._introduction(net, splits)
             if said:
                 yield said
-        done = read_report(self.folder)
         history = fit(net, splits.train, splits.val, options=self.settings)
-        asked = {"test_split": self.test, "ways": [dict(way) for way in self.ways]}
-        if done is not None and done["epochs"] == len(history) and all(done.get(k) == v for k, v in asked.items()):
-            if group.leads:
-                yield f"The run in {self.folder} is complete; this is its report."
-                yield from report_lines(done, self.folder)
+        if done is not None and done["epochs"] == len(history) and self._asks_as(done):
+            yield from self._told_again(done, group)
             return
         yield from self._test(net, splits, history, group)
+
+    def _asks_as(self, done: Mapping[str, Any]) -> bool:
+        """Whether a report is on what this experiment asks for, as far as the run itself does not tell."""
+        ways = [dict(way) for way in self.ways if self.test is not None]
+        asked = {"test_split": self.test, "ways": ways, "watched": self.watched}
+        return all(done.get(name) == value for name, value in asked.items())
+
+    def _is_report(self, done: Mapping[str, Any]) -> bool:
+        """Whether a report is on this very experiment, complete, so that no picture need be read."""
+        config = read_run(self.folder).config
+        options = json.loads(json.dumps({"name": self.net, **self.options}, default=vars))
+        same = all(done["net"].get(name) == value for name, value in options.items())
+        same = same and done["epochs"] == self.settings.epochs and not self.settings.changes(config["options"])
+        return same and done["data"] == self.source and done.get("limit") == self.limit and self._asks_as(done)
+
+    def _told_again(self, done: Mapping[str, Any], group: Group) -> Iterator[str]:
+        if group.leads:
+            yield f"The run in {self.folder} is complete; this is its report."
+            yield from report_lines(done, self.folder)
 
     def check_asked(self) -> None:
         """What is wrong with the options comes to light before any picture is read."""
@@ -115,16 +137,21 @@ class Experiment:
         train = load(self.source, "train", **loading)
         options, said = small_form(self.net, self.options, train) if self.small_forms else (dict(self.options), "")
         train, loading = to_size(self.net, options, train, self.source, loading)
-        if self.limit is not None:
-            train = stratified_part(train, self.limit)
+        unseen: dict[str, Any] = loading if self.crop == 1 else {**loading, "crop": self.crop}
         val: Pictures | None = None
         if self.watched and self.test is not None:
-            val = load(self.source, self.test, **loading)
+            val = load(self.source, self.test, **unseen)
         elif isinstance(self.val, str):
-            val = load(self.source, self.val, **loading)
+            val = load(self.source, self.val, **unseen)
         elif self.val:
-            train, val = train.split(self.val, seed=self.settings.seed)
-        return Splits(train, val, loading), options, said
+            whole = train if self.crop == 1 else load(self.source, "train", **unseen)
+            _, val = self._part(whole).split(self.val, seed=self.settings.seed)
+            train, _ = self._part(train).split(self.val, seed=self.settings.seed)
+            return Splits(train, val, unseen), options, said
+        return Splits(self._part(train), val, unseen), options, said
+
+    def _part(self, train: Pictures) -> Pictures:
+        return train if self.limit is None else stratified_part(train, self.limit)
 
     def _build(self, options: Mapping[str, Any], train: Pictures) -> Net:
         known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}
@@ -156,17 +183,12 @@ class Experiment:
         }
         test = None if self.test is None else load_test(self.source, self.test, splits.loading)
         metrics = None if test is None else evaluate(net, test, **how)  # all processes share this
-        ways = [] if test is None else [evaluate(net, test, **how, **way).accuracy for way in self.ways]
+        ways = () if test is None else tuple((way, evaluate(net, test, **how, **way).accuracy) for way in self.ways)
         if not group.leads:
             return
         facts = {"data": self.source, "test_split": self.test, "watched": self.watched, "limit": self.limit}
-        report = write_report(
-            Outcome(self.folder, net, splits, history, test, metrics, tuple(zip(self.ways, ways, strict=True))),
-            self.settings,
-            how,
-            self.recipe,
-            facts,
-        )
+        outcome = Outcome(self.folder, net, splits, history, test, metrics, ways)
+        report = write_report(outcome, self.settings, how, self.recipe, facts)
         if test is None and self.test is not None:
             yield f"No {self.test!r} split in {self.source}: nothing was tested."
         yield from report_lines(report, self.folder)

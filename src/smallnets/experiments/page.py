@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..training.checkpoint.files import write_text
+from ..files import write_text
 from ..training.options import FitOptions
 from .recipe import Recipe
 

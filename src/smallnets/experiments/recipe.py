@@ -6,11 +6,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ..errors import OptionError, check_choice, check_text, message, nearest
+from ..errors import OptionError, check_choice, check_int, check_number, check_text, message, nearest
 
 if TYPE_CHECKING:
     from ..models.base import Net
@@ -28,6 +27,7 @@ class RecipeData:
         source: The data set it is made for: a name, or that of one whose pictures stand in a folder or zip.
         classes: The classes that are kept, in this order; None keeps all.
         size: Side of the pictures in pixels; None leaves them as they are.
+        crop: Share of the shorter side that is seen in validation and test, from the centre: 224 of 256 is 0.875.
         mean: What the pictures are normalised by, a number a channel; None measures the training split's.
         std: Likewise.
         validation: Share of the training split that is held out.
@@ -37,6 +37,7 @@ class RecipeData:
     source: str = "cifar10"
     classes: tuple[str, ...] | None = None
     size: int | None = None
+    crop: float = 1.0
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     validation: float = 0.1
@@ -126,9 +127,8 @@ class Recipe:
         from ..training.options import FitOptions
 
         settings = {**self.fit, **changes}
-        if "epochs" not in changes and "epochs" in settings:
-            settings["epochs"] += self.after
-        return FitOptions.from_json(settings)
+        chosen = FitOptions.from_json(settings)
+        return chosen if "epochs" in changes else replace(chosen, epochs=chosen.epochs + self.after)
 
     def build(self, **changes: Any) -> "Net":
         """The net, with some of its builder's options changed.
@@ -136,7 +136,7 @@ class Recipe:
         >>> recipe("r7-convnet3").build().num_classes
         10
         """
-        from ..models.registry import build
+        from ..models.build import build
 
         known = {} if self.data.classes is None else {"num_classes": len(self.data.classes)}
         return build(self.net, **{**known, **self.options, **changes})
@@ -150,7 +150,7 @@ class Recipe:
         >>> recipe("r7-convnet3").changed({"batch_size": 256, "dropout": 0.0}).options["dropout"]
         0.0
         """
-        from ..models.registry import entry
+        from ..models.build import entry
         from ..training.options import FitOptions
 
         net = str(changes.get("net", self.net))
@@ -167,7 +167,9 @@ class Recipe:
                 wanted = f"a setting of fit, of the data or of {net}"
                 raise OptionError(message(f"recipe {self.name}", wanted, repr(name), nearest(name, known)))
             place[name] = tuple(value) if place is data and isinstance(value, list) else value
-        changed: dict[str, Any] = {**own, "fit": fit, "options": options, "data": replace(self.data, **data)}
+        read = replace(self.data, **data)
+        check_data(f"recipe {self.name}", read)
+        changed: dict[str, Any] = {**own, "fit": fit, "options": options, "data": read}
         return replace(self, **changed)
 
     def with_variants(self, variants: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -177,6 +179,8 @@ class Recipe:
             ValueError: When a variant has a setting that is unknown or not allowed.
         """
         for changes in variants.values():
+            if not isinstance(changes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise OptionError(message(f"recipe {self.name}", "variants to be tables", repr(changes)))
             self.changed(changes).fit_options()
         return replace(self, variants=variants)
 
@@ -217,7 +221,6 @@ def recipe(name: str | os.PathLike[str]) -> Recipe:
     return read_recipe(FOLDER / f"{text}.toml")
 
 
-@cache
 def read_recipe(path: Path) -> Recipe:
     """A recipe out of its file, every entry looked at.
 
@@ -230,35 +233,51 @@ def read_recipe(path: Path) -> Recipe:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise OptionError(message("recipe", f"a recipe in {path}", reason, "Check the file.")) from error
-    tables: dict[str, Any] = {
-        "data": check_entries(path, "data", found.pop("data", {}), RecipeData),
-        "reported": check_entries(path, "reported", found.pop("reported", None), Figure),
-        "expect": check_entries(path, "expect", found.pop("expect", None), Figure),
-    }
-    check_entries(path, "", {**found, "name": "", "text": ""}, Recipe)
+    who = f"recipe {path.stem}"
+    check_entries(who, found, Recipe)
     for needed in ("title", "net"):
-        if needed not in found:
-            raise OptionError(message(f"recipe {path.stem}", f"an entry {needed}", "none", f"Write it into {path}."))
-    entries: dict[str, Any] = {**found, **tables, "ways": tuple(found.get("ways", ()))}
-    made = Recipe(path.stem, text=text, **entries)
-    check_choice(f"recipe {path.stem}", "test", made.data.test, ("once", "every epoch", "none"))
-    if made.data.test == "every epoch" and made.data.validation:
-        got, advice = f"validation = {made.data.validation}", "Set validation = 0, as the report did."
-        raise OptionError(message(f"recipe {path.stem}", "nothing held out with test = 'every epoch'", got, advice))
+        check_text(who, needed, found.get(needed))
+    for name in ("options", "data", "fit", "variants", "reported", "expect"):
+        if not isinstance(found.get(name, {}), dict):
+            raise OptionError(message(who, f"{name} to be a table", repr(found[name])))
+    tables: dict[str, Any] = {
+        "data": RecipeData(**check_entries(f"{who}, [data]", found.pop("data", {}), RecipeData)),
+        "ways": tuple(found.pop("ways", ())),
+    }
+    for name in ("reported", "expect"):
+        if name in found:
+            tables[name] = Figure(**check_entries(f"{who}, [{name}]", found.pop(name), Figure))
+    made = Recipe(path.stem, text=text, **{**found, **tables})
+    check_int(who, "after", made.after, 0)
+    check_data(who, made.data)
     return made.with_variants({"": {}}).with_variants(made.variants)  # the recipe itself is checked, too
 
 
-def check_entries(path: Path, table: str, found: Any, kind: type) -> Any:
-    """A table of the file as what it describes, lists as tuples.
+def check_entries(who: str, found: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The entries of a table that becomes ``kind``, lists as tuples.
 
     Raises:
-        ValueError: When it has an entry that there is not.
+        ValueError: When there is no such entry.
     """
-    if found is None:
-        return None
+    known = [name for name in names_of(kind) if name not in ("name", "text")]
     for name in found:
-        if name not in (known := names_of(kind)):
-            where = f"recipe {path.stem}" + (f", [{table}]" if table else "")
-            raise OptionError(message(where, f"one of {', '.join(known)}", repr(name), nearest(name, known)))
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-    return kind(**values) if table else None
+        if name not in known:
+            raise OptionError(message(who, f"one of {', '.join(known)}", repr(name), nearest(name, known)))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def check_data(who: str, data: RecipeData) -> None:
+    """Refuse data that cannot be read so.
+
+    Raises:
+        ValueError: Which entry, and what is allowed.
+    """
+    check_choice(who, "test", data.test, ("once", "every epoch", "none"))
+    check_number(who, "validation", data.validation, 0, below=1)
+    if not isinstance(data.crop, int | float) or not 0 < data.crop <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(message(who, "crop to be a share in (0, 1]", repr(data.crop)))
+    if data.size is not None:
+        check_int(who, "size", data.size)
+    if data.test == "every epoch" and data.validation:
+        got, advice = f"validation = {data.validation}", "Set validation = 0, as the report did."
+        raise OptionError(message(who, "nothing held out with test = 'every epoch'", got, advice))

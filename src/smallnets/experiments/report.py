@@ -6,7 +6,6 @@ import io
 import math
 import os
 import platform
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,14 +15,15 @@ import torch
 from torch import Tensor
 
 from ..data.imageset import ImageSet, ImageStream
+from ..files import write_text
 from ..models.base import Net
 from ..summary import summarize
-from ..training.checkpoint.files import write_text
 from ..training.checkpoint.run_folder import RunFolder
 from ..training.history import History
 from ..training.metrics import Metrics, Predictions, natural
 from ..training.options import FitOptions
 from ..training.predict import predict
+from ..warn import warn
 from .page import way_words, write_page
 from .recipe import Figure, Recipe
 from .runs import REPORT
@@ -77,9 +77,9 @@ def write_report(
     try:
         draw(outcome, predictions, how, watched=bool(facts.get("watched")))
     except ImportError as error:  # the pictures need matplotlib, the figures do not
-        warnings.warn(str(error), stacklevel=2)
+        warn(str(error))
     except Exception as error:  # nor may a font or a backend cost the report
-        warnings.warn(f"report: a picture could not be drawn ({error}); the figures are all there", stacklevel=2)
+        warn(f"report: a picture could not be drawn ({error}); the figures are all there")
     write_page(outcome.folder, report, settings, recipe, str(summary))
     return report
 

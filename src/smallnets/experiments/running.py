@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, RunError, check_choice, check_int, message
-from ..training.checkpoint.files import write_text
+from ..files import write_text
 from .compare import Comparison, compare
 from .experiment import Experiment
 from .recipe import Recipe, recipe
@@ -27,7 +27,7 @@ class How:
     limit: int | None = None
     device: str = "auto"
     precision: str = "auto"
-    workers: int = 0
+    workers: int | None = None
     root: Path | None = None
     download: bool = False
     progress: bool = True
@@ -46,7 +46,7 @@ def run_recipe(
     variants: Sequence[str] | None = None,
     device: str = "auto",
     precision: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     root: str | os.PathLike[str] | None = None,
     download: bool = False,
     progress: bool = True,
@@ -67,7 +67,7 @@ def run_recipe(
         variants: Which of the recipe's variants to run; by default all.
         device: A torch device, or ``"auto"``.
         precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
-        workers: Processes that read pictures from disk.
+        workers: Processes that read pictures from disk; by default one a core.
         root: Folder of torchvision's files, for the named sets.
         download: Fetch a named set that is not there.
         progress: Show progress on stderr.
@@ -87,6 +87,10 @@ def run_recipe(
     how = How(source, epochs, limit, device, precision, workers, where, download, progress)
     asked = chosen.variants or {"": {}}
     for variant in variants or ():
+        if not chosen.variants:
+            raise OptionError(
+                message(f"recipe {chosen.name}", "a recipe that has variants", repr(variant), "Leave it out.")
+            )
         check_choice(f"recipe {chosen.name}", "every variant", variant, chosen.variants)
     asked = {variant: changes for variant, changes in asked.items() if variants is None or variant in variants}
     return run_all(chosen, asked, how, place, range(seed, seed + count_of(seeds)), say or (lambda line: None))
@@ -196,8 +200,10 @@ def with_start(chosen: Recipe, how: How, folder: Path, seed: int) -> Iterator[Ex
 
 def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | None = None) -> Experiment:
     """What a recipe asks for, as an experiment."""
-    changes: dict[str, Any] = {"seed": seed, "run_dir": str(folder), "device": how.device, "workers": how.workers}
+    changes: dict[str, Any] = {"seed": seed, "run_dir": str(folder), "device": how.device}
     changes |= {"progress": how.progress} | ({} if how.epochs is None else {"epochs": how.epochs})
+    if how.workers is not None:
+        changes["workers"] = how.workers
     if how.precision != "auto":
         changes["precision"] = how.precision
     data = chosen.data
@@ -221,6 +227,7 @@ def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | 
         limit=how.limit,
         grown_from=start,
         ways=chosen.ways,
+        crop=data.crop,
         recipe=chosen,
     )
 

@@ -3,15 +3,17 @@
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, message
+from ..facts import DataFacts, leave_facts
 from ..models.base import Net
-from ..models.registry import build
-from ..training.checkpoint.files import BEST, LAST, read_checkpoint
-from ..training.history import COLUMNS
+from ..models.build import build
+from ..training.checkpoint.files import BEST, LAST
+from ..training.checkpoint.run_folder import read
+from ..training.records import Row
 
 METRICS, CONFIG, REPORT = "metrics.csv", "config.json", "report.json"
 
@@ -28,7 +30,7 @@ class RunRecord:
     """
 
     path: Path
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[Row, ...]
     config: Mapping[str, Any]
     report: Mapping[str, Any]
 
@@ -59,10 +61,11 @@ def read_run(folder: Path) -> RunRecord:
     return RunRecord(folder, rows, config, report)
 
 
-def read_row(row: Mapping[str, str]) -> dict[str, Any]:
+def read_row(row: Mapping[str, str]) -> Row:
     """A row of metrics.csv in numbers; what is empty there is None."""
-    found: dict[str, Any] = {name: float(row[name]) if row[name] else None for name in COLUMNS}
-    return {**found, "epoch": int(row["epoch"])}
+    found: Any = {name: float(row[name]) if row[name] else None for name in Row.__annotations__}
+    found["epoch"] = int(row["epoch"])
+    return found
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
@@ -71,7 +74,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
+def open_run(folder: Path) -> tuple[Net, DataFacts]:
     """The net that a run ended with, and what the run knows of its data.
 
     The best epoch's where the run was to restore it, as the command line asks; else the last, averaged weights where
@@ -86,14 +89,15 @@ def open_run(folder: Path) -> tuple[Net, dict[str, Any]]:
     if not paths:
         got = f"no checkpoint in {folder}"
         raise RunError(message("smallnets", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
-    found = read_checkpoint(paths[0])
-    if not found["options"]["restore_best"]:
-        found = read_checkpoint(paths[-1])
-    config = found["net"]["config"]
-    if config is None:
-        raise RunError(message("smallnets", "a run of a net of the zoo", found["net"]["class"]))
-    net = build(**config)
-    net.load_state_dict({**found["model"], **(found.get("average") or {})})
-    data: dict[str, Any] = found["data"]
-    data["classes"] = data["classes"] or [str(label) for label in range(net.num_classes)]
-    return net.eval(), data
+    run = read(paths[0])
+    if not run.options["restore_best"]:
+        run = read(paths[-1])
+    if run.net.config is None:
+        raise RunError(message("smallnets", "a run of a net of the zoo", run.net.kind))
+    net = build(**run.net.config)
+    average = None if run.training is None else run.training.average
+    net.load_state_dict({**run.weights, **(average or {})})
+    facts = run.data.facts
+    facts = replace(facts, classes=facts.classes or tuple(str(label) for label in range(net.num_classes)))
+    leave_facts(net, facts)
+    return net.eval(), facts

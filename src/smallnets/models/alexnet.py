@@ -8,14 +8,15 @@ Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Unpack
 
 from torch import nn
 
 from ..weights import WeightsLike
 from .blocks import dropout_layer, local_response_norm
 from .layered import LayeredNet
-from .registry import Family, Recipe, or_default, register
+from .options import CommonOptions, NumClasses, Positive, Probability, Widths
+from .registry import Family, Recipe, makes, or_default, register
 
 # Figure 2 of the 2012 paper, whose two towers are convolutions in two groups, and the one tower of 2014.
 WIDTHS = {"one-tower": (64, 192, 384, 256, 256), "2012": (96, 256, 384, 384, 256)}
@@ -33,7 +34,41 @@ RECIPE = Recipe(epochs=90, batch_size=128, optimizer="sgd", lr=0.01, weight_deca
 FAMILY = Family("Krizhevsky et al. 2012", 2012, RECIPE, input_size=(3, 224, 224), smallest=63)
 
 
-@register(FAMILY, 61_100_840, 714_188_480)
+@makes
+def make_alexnet(
+    name: str,
+    /,
+    num_classes: NumClasses | None,
+    in_channels: Positive,
+    variant: Literal["one-tower", "2012"],
+    stem: Literal["imagenet", "cifar"],
+    hidden: Widths | None,
+    dropout: Probability,
+    *,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> AlexNet:
+    """The net of a variant and a stem, its options checked."""
+    published, cifar = variant == "2012", stem == "cifar"
+    features, channels = list[nn.Module](), in_channels
+    for i, (width, kernel_size, groups) in enumerate(zip(WIDTHS[variant], KERNELS, GROUPS[variant], strict=True)):
+        stride, padding = (1, kernel_size // 2) if i else (4, 5 if cifar else 0 if published else 2)
+        features += [nn.Conv2d(channels, width, kernel_size, stride, padding, groups=groups), nn.ReLU(inplace)]
+        if published and i < 2:
+            features.append(local_response_norm())
+        if POOL_BEHIND[i]:
+            features.append(nn.MaxPool2d(2 if cifar else 3, stride=2))
+        channels = width
+    pool, side = (1, 32) if cifar else (6, 227 if published else 224)
+    if hidden is None:
+        hidden = () if cifar else (4096, 4096)
+    widths = (channels * pool**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (dropout_layer(dropout), nn.Linear(a, b), nn.ReLU(inplace))]
+    num_classes = or_default(num_classes, imagenet=not cifar)
+    return AlexNet(name, features, top, widths[-1], num_classes, in_channels, side, pool=pool)
+
+
+@register(FAMILY, 61_100_840, 714_188_480, make_alexnet)
 def alexnet(
     num_classes: int | None = None,
     in_channels: int = 3,
@@ -42,8 +77,7 @@ def alexnet(
     stem: Literal["imagenet", "cifar"] = "imagenet",
     hidden: Sequence[int] | None = None,
     dropout: float = 0.5,
-    inplace: bool = True,
-    weights: WeightsLike | None = None,
+    **options: Unpack[CommonOptions],
 ) -> AlexNet:
     """AlexNet: 61,100,840 parameters at 1000 classes, 60,965,224 as published, 2,472,266 with the CIFAR stem.
 
@@ -77,20 +111,4 @@ def alexnet(
     >>> alexnet(stem="cifar")(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    published, cifar = variant == "2012", stem == "cifar"
-    features, channels = list[nn.Module](), in_channels
-    for i, (width, kernel_size, groups) in enumerate(zip(WIDTHS[variant], KERNELS, GROUPS[variant], strict=True)):
-        stride, padding = (1, kernel_size // 2) if i else (4, 5 if cifar else 0 if published else 2)
-        features += [nn.Conv2d(channels, width, kernel_size, stride, padding, groups=groups), nn.ReLU(inplace)]
-        if published and i < 2:
-            features.append(local_response_norm())
-        if POOL_BEHIND[i]:
-            features.append(nn.MaxPool2d(2 if cifar else 3, stride=2))
-        channels = width
-    pool, side = (1, 32) if cifar else (6, 227 if published else 224)
-    if hidden is None:
-        hidden = () if cifar else (4096, 4096)
-    widths = (channels * pool**2, *hidden)
-    top = [m for a, b in pairwise(widths) for m in (dropout_layer(dropout), nn.Linear(a, b), nn.ReLU(inplace))]
-    num_classes = or_default(num_classes, imagenet=not cifar)
-    return AlexNet("alexnet", features, top, widths[-1], num_classes, in_channels, side, pool=pool)
+    return make_alexnet("alexnet", num_classes, in_channels, variant, stem, hidden, dropout, **options)

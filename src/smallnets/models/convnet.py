@@ -5,6 +5,7 @@ N batch, C channels, H W pixels.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Unpack
 
 from torch import nn
 
@@ -12,7 +13,8 @@ from ..errors import OptionError, check_int, message
 from ..weights import WeightsLike
 from .blocks import Norm, norm_layer
 from .layered import LayeredNet
-from .registry import Family, Recipe, register
+from .options import CommonOptions, NumClasses, Positive, Probability, Widths
+from .registry import Family, Recipe, makes, register
 
 
 class ConvNet3(LayeredNet):
@@ -23,7 +25,39 @@ RECIPE = Recipe(epochs=30, batch_size=128, optimizer="adamw", lr=2e-3, weight_de
 FAMILY = Family("Three-convolution CIFAR-10 lab classifier", 2020, RECIPE, input_size=(3, 32, 32), smallest=32)
 
 
-@register(FAMILY, 469_532, 28_882_300)
+@makes
+def make_convnet(
+    name: str,
+    /,
+    num_classes: NumClasses,
+    in_channels: Positive,
+    channels: Widths,
+    kernel_size: Positive,
+    hidden: Widths,
+    dropout: Probability,
+    input_size: Positive,
+    norm: Norm,
+    *,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> ConvNet3:
+    """The net of these widths, its options checked."""
+    if not channels:
+        raise OptionError(message(name, "at least one width in channels", channels))
+    if kernel_size % 2 == 0:
+        raise OptionError(message(name, "an odd kernel_size", kernel_size, f"Take {kernel_size + 1}."))
+    check_int(name, "input_size", input_size, least=2 ** len(channels))
+    features: list[nn.Module] = []
+    for a, b in pairwise((in_channels, *channels)):
+        conv = nn.Conv2d(a, b, kernel_size, padding=kernel_size // 2)
+        features += [conv, norm_layer(norm, b), nn.ReLU(inplace), nn.MaxPool2d(2)]
+    last_side = input_size // 2 ** len(channels)
+    widths = (channels[-1] * last_side**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace), nn.Dropout(dropout))]
+    return ConvNet3(name, features, top, widths[-1], num_classes, in_channels, input_size)
+
+
+@register(FAMILY, 469_532, 28_882_300, make_convnet)
 def convnet3(
     num_classes: int = 10,
     in_channels: int = 3,
@@ -34,8 +68,7 @@ def convnet3(
     dropout: float = 0.3,
     input_size: int = 32,
     norm: Norm = "batch",
-    inplace: bool = True,
-    weights: WeightsLike | None = None,
+    **options: Unpack[CommonOptions],
 ) -> ConvNet3:
     """Three 5x5 convolutions and three linear layers: 469,532 parameters at 10 classes.
 
@@ -66,16 +99,6 @@ def convnet3(
     >>> convnet3()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    if not channels:
-        raise OptionError(message("convnet3", "at least one width in channels", channels))
-    if kernel_size % 2 == 0:
-        raise OptionError(message("convnet3", "an odd kernel_size", kernel_size, f"Take {kernel_size + 1}."))
-    check_int("convnet3", "input_size", input_size, least=2 ** len(channels))
-    features: list[nn.Module] = []
-    for a, b in pairwise((in_channels, *channels)):
-        conv = nn.Conv2d(a, b, kernel_size, padding=kernel_size // 2)
-        features += [conv, norm_layer(norm, b), nn.ReLU(inplace), nn.MaxPool2d(2)]
-    last_side = input_size // 2 ** len(channels)
-    widths = (channels[-1] * last_side**2, *hidden)
-    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace), nn.Dropout(dropout))]
-    return ConvNet3("convnet3", features, top, widths[-1], num_classes, in_channels, input_size)
+    return make_convnet(
+        *("convnet3", num_classes, in_channels, channels, kernel_size, hidden, dropout, input_size, norm), **options
+    )

@@ -7,18 +7,21 @@ LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document re
 
 import math
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal, Unpack, overload
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import OptionError, check_int, message
-from ..shapes.input_rule import InputRule, Window
+from ..errors import OptionError, message
+from ..inputs import takes_maps, takes_pictures
+from ..shapes.input_rule import InputRule, MapRule, Window
 from ..weights import WeightsLike
 from .base import Net, Stage
-from .layered import LayeredNet
-from .registry import Family, Recipe, register
+from .blocks import Affine, conv2d, linear, no_bias
+from .layered import LayeredNet, windows_of
+from .options import AtLeast, CommonOptions, NumClasses, Positive
+from .registry import Family, Recipe, makes, register
 
 # Widths of the two convolutions and of the hidden linear layers.
 PLANS: dict[str, tuple[tuple[int, int], tuple[int, ...]]] = {
@@ -87,9 +90,9 @@ class SparseConvolution(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.three = nn.Conv2d(18, 6, 5, groups=6)
-        self.four = nn.Conv2d(36, 9, 5, groups=9)
-        self.six = nn.Conv2d(6, 1, 5)
+        self.three = conv2d(18, 6, 5, 1, 0, 1, 6, draw=uniform_by_fan_in)  # 6 groups
+        self.four = conv2d(36, 9, 5, 1, 0, 1, 9, draw=uniform_by_fan_in)  # 9 groups
+        self.six = conv2d(6, 1, 5, draw=uniform_by_fan_in)
         self.register_buffer("three_of", torch.tensor(C3_THREE).flatten())
         self.register_buffer("four_of", torch.tensor(C3_FOUR).flatten())
 
@@ -116,36 +119,59 @@ class RBFOutput(nn.Module):
         return -(x[:, None] - self.codes).square().sum(dim=2)
 
 
-class LeNet1998(LeNet):
+def uniform_by_fan_in(layer: Affine) -> None:
+    """Section III-B of the paper: uniform in +-2.4 / fan-in; the bias is 0."""
+    bound = 2.4 / math.prod(layer.weight.shape[1:])
+    nn.init.uniform_(layer.weight, -bound, bound)
+    no_bias(layer)
+
+
+class LeNet1998(Net):
     """LeNet-5 as published: C1, S2, C3, S4, C5, F6 and the radial-basis output."""
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
         Net.__init__(self)
-        self.c1 = nn.Conv2d(in_channels, 6, 5)
+        self.c1 = conv2d(in_channels, 6, 5, draw=uniform_by_fan_in)
         self.s2 = Subsampling(6)
         self.c3 = SparseConvolution()
         self.s4 = Subsampling(16)
-        self.c5 = nn.Conv2d(16, 120, 5)
-        self.f6 = nn.Linear(120, 84)
+        self.c5 = conv2d(16, 120, 5, draw=uniform_by_fan_in)
+        self.f6 = linear(120, 84, uniform_by_fan_in)
         self.squash = ScaledTanh()
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):  # section III-B: uniform in +-2.4 / fan-in
-                bound = 2.4 / math.prod(layer.weight.shape[1:])
-                nn.init.uniform_(layer.weight, -bound, bound)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
         stages = (Stage("s2", 6, 2), Stage("s4", 16, 4))
         windows = (Window("c1", 5, 1), Window("s2", 2, 2), Window("c3", 5, 1), Window("s4", 2, 2))
         self.describe(InputRule("lenet5", in_channels, 32, windows=windows), 32, stages, num_features=84, last="output")
         self.output = self.last_layer(num_classes)
 
+    @takes_pictures
     def forward_features(self, x: Tensor) -> Tensor:  # N C 32 32 -> N 16 5 5
-        x = self.squash(self.s2(self.squash(self.c1(self.check(x)))))  # N 6 14 14
+        x = self.squash(self.s2(self.squash(self.c1(x))))  # N 6 14 14
         return self.squash(self.s4(self.squash(self.c3(x))))
 
-    def forward_head(self, x: Tensor) -> Tensor:  # N 16 5 5 -> N classes
-        x = self.squash(self.c5(self.check_map(x))).flatten(1)  # N 120
-        return self.output(self.squash(self.f6(x)))
+    @takes_maps
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:  # N 16 5 5 -> N classes
+        x = torch.flatten(self.squash(self.c5(x)), 1)  # N 120
+        x = self.squash(self.f6(x))
+        return x if pre_logits else self.output(x)
+
+    def input_rule(self) -> InputRule | None:
+        return self._rule._replace(channels=self.c1.in_channels) if self.is_as_built() else None
+
+    def head_rule(self) -> MapRule | None:
+        return self._map_rule if self.is_as_built() else None
+
+    def is_as_built(self) -> bool:
+        """Whether every layer is still of its kind, and PyTorch's own of the paper's geometry."""
+        kinds = {"c1": nn.Conv2d, "s2": Subsampling, "c3": SparseConvolution, "s4": Subsampling, "c5": nn.Conv2d}
+        layers = {path: self.layer_at(path) for path in kinds}
+        if not all(isinstance(layers[path], kind) for path, kind in kinds.items()):
+            return False
+        return windows_of([("c1", self.c1), ("c5", self.c5)]) == (Window("c1", 5, 1), Window("c5", 5, 1))
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        if enable:
+            advice = "Its maps are a few kilobytes a picture."
+            raise OptionError(message("lenet5 of 1998", "no gradient checkpointing", "enable=True", advice))
 
     def last_layer(self, num_classes: int) -> nn.Module:
         """The fixed codes are those of the ten digits, so ``num_classes`` is 10 or 0."""
@@ -156,22 +182,68 @@ class LeNet1998(LeNet):
         return RBFOutput() if num_classes else nn.Identity()
 
 
-RECIPE = Recipe(
-    epochs=20, batch_size=32, optimizer="adamw", lr=8e-3, weight_decay=0.01, schedule="onecycle", label_smoothing=0.1
-)
+# With smoothed labels the validation loss, which is reported without, is lowest before the net is at its best.
+RECIPE = Recipe(20, 32, "adamw", 8e-3, 0.01, "onecycle", label_smoothing=0.1, restore_best=False)
 FAMILY = Family("LeCun et al. 1998", 1998, RECIPE, input_size=(1, 32, 32), smallest=32)
 
 
-@register(FAMILY, 61_706, 416_520)
+@makes
+def make_lenet(
+    name: str,
+    /,
+    num_classes: NumClasses,
+    in_channels: Positive,
+    variant: Literal["modern", "1998", "wide"],
+    input_size: Annotated[int, AtLeast(16)],
+    *,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> LeNet | LeNet1998:
+    """The net of a variant, its options checked."""
+    if variant == "1998":
+        if input_size != 32:
+            raise OptionError(message("lenet5 of 1998", "input_size 32", input_size, "Resize the pictures."))
+        return LeNet1998(num_classes, in_channels)
+    (width1, width2), hidden = PLANS[variant]
+    features = [
+        *(nn.Conv2d(in_channels, width1, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 32 -> 28 -> 14
+        *(nn.Conv2d(width1, width2, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 14 -> 10 -> 5
+    ]
+    last_side = ((input_size - 4) // 2 - 4) // 2
+    widths = (width2 * last_side**2, *hidden)
+    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace))]
+    return LeNet(name, features, top, widths[-1], num_classes, in_channels, input_size)
+
+
+@overload
+def lenet5(
+    num_classes: int = 10,
+    in_channels: int = 1,
+    *,
+    variant: Literal["modern", "wide"] = "modern",
+    input_size: int = 32,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,
+) -> LeNet: ...
+@overload
+def lenet5(
+    num_classes: int = 10,
+    in_channels: int = 1,
+    *,
+    variant: Literal["1998"],
+    input_size: int = 32,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,
+) -> LeNet1998: ...
+@register(FAMILY, 61_706, 416_520, make_lenet)
 def lenet5(
     num_classes: int = 10,
     in_channels: int = 1,
     *,
     variant: Literal["modern", "1998", "wide"] = "modern",
     input_size: int = 32,
-    inplace: bool = True,
-    weights: WeightsLike | None = None,
-) -> LeNet:
+    **options: Unpack[CommonOptions],
+) -> LeNet | LeNet1998:
     """LeNet-5: 61,706 parameters as tabled today, 60,000 as published, 46,038,242 as the wide cats-and-dogs net.
 
     Args:
@@ -199,17 +271,4 @@ def lenet5(
     >>> lenet5()(torch.zeros(2, 1, 32, 32)).shape
     torch.Size([2, 10])
     """
-    check_int("lenet5", "input_size", input_size, least=16)
-    if variant == "1998":
-        if input_size != 32:
-            raise OptionError(message("lenet5 of 1998", "input_size 32", input_size, "Resize the pictures."))
-        return LeNet1998(num_classes, in_channels)
-    (width1, width2), hidden = PLANS[variant]
-    features = [
-        *(nn.Conv2d(in_channels, width1, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 32 -> 28 -> 14
-        *(nn.Conv2d(width1, width2, 5), nn.ReLU(inplace), nn.MaxPool2d(2)),  # 14 -> 10 -> 5
-    ]
-    last_side = ((input_size - 4) // 2 - 4) // 2
-    widths = (width2 * last_side**2, *hidden)
-    top = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU(inplace))]
-    return LeNet("lenet5", features, top, widths[-1], num_classes, in_channels, input_size)
+    return make_lenet("lenet5", num_classes, in_channels, variant, input_size, **options)

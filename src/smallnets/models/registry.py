@@ -1,4 +1,4 @@
-"""The list of nets: who wrote it and when, what it takes, what trains it well; ``list_models`` and ``build``."""
+"""How a net comes on the list, and what every builder does alike. No net is known here; ``build`` knows them all."""
 
 import functools
 import inspect
@@ -6,23 +6,16 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
 
-from ..errors import OptionError, check_keywords, check_options, check_text, message, nearest, sizes_that_fit
+from ..errors import sizes_that_fit
 from ..weights import Uninitialised, load_weights
 from .base import Net
-
-if TYPE_CHECKING:
-    from .alexnet import AlexNet
-    from .convnet import ConvNet3
-    from .lenet import LeNet
-    from .resnet import ResNet
-    from .vgg import VGG
+from .options import came_later, check_keywords, check_options
 
 P = ParamSpec("P")
 N = TypeVar("N", bound=Net)
-T = TypeVar("T")
+Builder = TypeVar("Builder", bound=Callable[..., Net])
 
 
 @dataclass(frozen=True)
@@ -36,6 +29,7 @@ class Recipe:
     weight_decay: float = 5e-4
     schedule: str = "onecycle"
     label_smoothing: float = 0.0
+    restore_best: bool = True  # the best epoch on validation data, not the last
 
 
 @dataclass(frozen=True)
@@ -69,47 +63,41 @@ class Entry(Family):
     macs: int
 
 
-ENTRIES: dict[str, Entry] = {}
-ImageNetResNet = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-CifarResNet = Literal["resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"]
+ENTRIES: dict[str, Entry] = {}  # of the families that are imported; ``build.entry`` looks among all
 
 
-def register(family: Family, parameters: int, macs: int) -> Callable[[Callable[P, N]], Callable[P, N]]:
-    """Put a builder on the list; see ``Entry`` for the arguments.
+def makes(make: Callable[Concatenate[str, P], N]) -> Callable[Concatenate[str, P], N]:
+    """Around what makes a family's nets: all that is done alike for each of them.
 
-    What every builder does alike is done here: checking what the annotations of its options say, noting in
-    ``net.config`` what rebuilds the net, and ``weights=``, for which the layers are made without memory, so that
-    nothing is initialised only to be overwritten.
+    The options are held to what their annotations say, ``net.config`` notes what rebuilds the net, and with
+    ``weights=`` the layers are made without memory, so that nothing is initialised only to be overwritten.
+
+    Args:
+        make: Takes the builder's name and what else makes its net by position only; what follows are options.
     """
+    signature = inspect.signature(make)
+    options = [option.name for option in signature.parameters.values() if option.kind is not option.POSITIONAL_ONLY]
+    later = [option for option in options if came_later(signature.parameters[option])]
 
-    def decorate(builder: Callable[P, N]) -> Callable[P, N]:
-        name = builder.__name__
-        signature = inspect.signature(builder)
-        make: Callable[..., N] = builder
+    @functools.wraps(make)
+    def checked(name: str, /, *args: P.args, **kwargs: P.kwargs) -> N:
+        check_keywords(name, options, kwargs)
+        bound = signature.bind(name, *args, **kwargs)
+        bound.apply_defaults()
+        given = {option: bound.arguments[option] for option in options}
+        weights = bound.arguments["weights"] = given.pop("weights")
+        check_options(name, signature, given)
+        with sizes_that_fit(name), nullcontext() if weights is None else Uninitialised():
+            net = make(*bound.args, **bound.kwargs)  # pyright: ignore[reportCallIssue]
+        noted = {option: value for option, value in given.items() if value is not None or option not in later}
+        noted = json.loads(json.dumps(noted, default=plain))  # tuples as lists
+        net.config = {"name": name, **noted, "num_classes": net.num_classes}
+        net.metadata = {}
+        if weights is not None:
+            load_weights(net, weights)
+        return net
 
-        @functools.wraps(builder)
-        def build_and_note(*args: P.args, **kwargs: P.kwargs) -> N:
-            check_keywords(name, signature, kwargs)
-            try:
-                bound = signature.bind(*args, **kwargs)
-            except TypeError as error:  # says which argument, but not whose
-                raise TypeError(f"{name}() {error}") from None
-            bound.apply_defaults()
-            weights = bound.arguments.pop("weights")
-            check_options(name, signature, bound.arguments)
-            with sizes_that_fit(name), nullcontext() if weights is None else Uninitialised():
-                net = make(*bound.args, **bound.kwargs)
-            options = json.loads(json.dumps(bound.arguments, default=plain))  # tuples as lists
-            net.config = {"name": name, **options, "num_classes": net.num_classes}
-            net.metadata = {}
-            if weights is not None:
-                load_weights(net, weights)
-            return net
-
-        ENTRIES[name] = Entry(**vars(family), name=name, builder=build_and_note, parameters=parameters, macs=macs)
-        return build_and_note
-
-    return decorate
+    return checked
 
 
 def plain(option: Any) -> object:
@@ -117,36 +105,33 @@ def plain(option: Any) -> object:
     return list(option) if isinstance(option, Sequence) else vars(option)
 
 
-def depth_of(
-    shared: Callable[Concatenate[str, T, P], N], plan: T, family: Family, parameters: int, macs: int, **defaults: object
-) -> Callable[[Callable[[], None]], Callable[P, N]]:
-    """Register one depth of a family: what is decorated is its name and docstring, ``shared`` builds all depths.
+def register(family: Family, parameters: int, macs: int, make: Callable[..., Net]) -> Callable[[Builder], Builder]:
+    """Put a builder on the list, and let ``help`` and ``inspect.signature`` show every option that it passes on.
 
-    So the options, their types, defaults and meanings are said once, in the signature and the docstring of ``shared``.
-    Every depth has that signature without its first two parameters, and, before its own source, that docstring.
+    The builder stays the function that it is. Its ``**options`` are spelled out after ``make``, which has their
+    defaults, and explained by the docstring of their TypedDict, which is written once for all depths of a family.
 
     Args:
-        shared: Builds the net of a name and a plan.
-        plan: What makes this depth: its row of the paper's table.
-        family: See ``register``.
+        family: See ``Family``.
         parameters: See ``Entry``.
         macs: See ``Entry``.
-        **defaults: Options whose default is this depth's own.
+        make: What the builder passes its options on to.
     """
-    signature = inspect.signature(shared)
-    _, _, *options = signature.parameters.values()
-    own = [option.replace(default=defaults.get(option.name, option.default)) for option in options]
 
-    def decorate(described: Callable[[], None]) -> Callable[P, N]:
-        @functools.wraps(described)
-        def builder(*args: P.args, **kwargs: P.kwargs) -> N:
-            return shared(described.__name__, plan, *args, **kwargs)
-
-        about, source, rest = inspect.cleandoc(described.__doc__ or "").partition("Source:")
-        _, _, options_and_errors = inspect.cleandoc(shared.__doc__ or "").partition("\n\n")
-        builder.__doc__ = f"{about}{options_and_errors}\n\n{source}{rest}"
-        vars(builder)["__signature__"] = signature.replace(parameters=own)
-        return register(family, parameters, macs)(builder)
+    def decorate(builder: Builder) -> Builder:
+        name, signature = builder.__name__, inspect.signature(builder)
+        *own, options = signature.parameters.values()
+        passed = [o for o in inspect.signature(make).parameters.values() if o.kind is o.KEYWORD_ONLY]
+        types = get_type_hints(make)  # without constraints, which are the library's own notes
+        passed = [o.replace(annotation=types[o.name]) for o in passed if o.name not in signature.parameters]
+        vars(builder)["__signature__"] = signature.replace(parameters=[*own, *passed])
+        about, source, rest = inspect.cleandoc(builder.__doc__ or "").partition("Source:")
+        typed = next(iter(get_args(options.annotation)), None)
+        _, _, explained = inspect.cleandoc(typed.__doc__ or "").partition("\n\n")
+        if explained:
+            builder.__doc__ = f"{about}{explained}\n\n{source}{rest}"
+        ENTRIES[name] = Entry(**vars(family), name=name, builder=builder, parameters=parameters, macs=macs)
+        return builder
 
     return decorate
 
@@ -154,56 +139,3 @@ def depth_of(
 def or_default(num_classes: int | None, imagenet: bool) -> int:
     """What None means for ``num_classes``: 1000 with an ImageNet stem or head, 10 with any other."""
     return (1000 if imagenet else 10) if num_classes is None else num_classes
-
-
-def entry(name: str) -> Entry:
-    """The registry entry of a net.
-
-    Raises:
-        ValueError: When there is no such net; the nearest name is suggested.
-    """
-    if not isinstance(name, str) or name not in ENTRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-        advice = nearest(name, ENTRIES) or f"The nets are: {', '.join(sorted(ENTRIES))}."
-        raise OptionError(message("build", "the name of a net", repr(name), advice))
-    return ENTRIES[name]
-
-
-def list_models(pattern: str = "*") -> list[str]:
-    """Names of the nets that match a shell pattern, in alphabetical order.
-
-    Raises:
-        ValueError: When the pattern is no text.
-
-    >>> list_models("lenet*")
-    ['lenet5']
-    """
-    check_text("list_models", "pattern", pattern)
-    return sorted(name for name in ENTRIES if fnmatchcase(name, pattern))
-
-
-@overload
-def build(name: Literal["lenet5"], **options: object) -> "LeNet": ...
-@overload
-def build(name: Literal["convnet3"], **options: object) -> "ConvNet3": ...
-@overload
-def build(name: Literal["alexnet"], **options: object) -> "AlexNet": ...
-@overload
-def build(name: Literal["vgg", "vgg11", "vgg13", "vgg16", "vgg19"], **options: object) -> "VGG": ...
-@overload
-def build(name: ImageNetResNet | CifarResNet | Literal["resnet50_layer4"], **options: object) -> "ResNet": ...
-@overload
-def build(name: str, **options: object) -> Net: ...
-def build(name: str, **options: object) -> Net:
-    """Build a net by name; ``build(**net.config)`` rebuilds any net of the zoo.
-
-    Args:
-        name: One of ``list_models()``.
-        **options: The builder's own options.
-
-    Raises:
-        ValueError: When there is no such net, or an option that it does not have or allow.
-
-    >>> build("lenet5", num_classes=3).num_classes
-    3
-    """
-    return entry(name).builder(**options)

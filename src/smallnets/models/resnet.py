@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..shapes.input_rule import InputRule
-from ..weights import copied_on_meta
+from ..inputs import computes, is_scripting, takes_maps, takes_pictures
+from ..shapes.input_rule import InputRule, MapRule
 from .base import Net, Stage
-from .blocks import Add, Conv2d, Norm, norm_layer
+from .blocks import Draw, Norm, add, conv2d, he_normal, norm_layer, torchs_own
 
 Stem = Literal["imagenet", "cifar"]
 Shortcut = Literal["A", "B", "C"]
@@ -40,8 +41,22 @@ class Style:
     norm: Norm = "batch"
     inplace: bool = True
     conv_bias: bool = False
-    conv: type[nn.Conv2d] = Conv2d
-    linear: type[nn.Linear] = nn.Linear
+    draw_conv: Draw = he_normal
+    draw_linear: Draw = torchs_own
+
+    def conv(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+    ) -> nn.Conv2d:
+        """A convolution as those of the net's branches are."""
+        sizes = (in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        return conv2d(*sizes, self.conv_bias, self.draw_conv)
 
 
 class ZeroPadShortcut(nn.Module):
@@ -70,7 +85,7 @@ def make_shortcut(in_channels: int, out_channels: int, stride: int, style: Style
         return None
     if style.shortcut == "A":
         return ZeroPadShortcut(in_channels, out_channels, stride)
-    projection = style.conv(in_channels, out_channels, 1, stride, bias=style.shortcut_bias)
+    projection = conv2d(in_channels, out_channels, 1, stride, bias=style.shortcut_bias, draw=style.draw_conv)
     return nn.Sequential(projection, norm_layer(style.norm, out_channels))
 
 
@@ -78,18 +93,19 @@ class Block(nn.Module):
     """The end of both blocks: the branch meets the shortcut, then a ReLU."""
 
     expansion: ClassVar[int]  # the block's output channels over its width
-    downsample: nn.Module | None
 
     def __init__(self, style: Style) -> None:
         super().__init__()
-        self.relu = nn.ReLU(style.inplace)
-        self.add = Add(style.inplace) if style.residual else None
+        self.relu: nn.Module  # declared here: what a class annotates, torch.jit.script reads
+        self.downsample: nn.Module | None
+        self.residual, self.inplace = style.residual, style.inplace
 
     def join(self, branch: Tensor, x: Tensor) -> Tensor:
-        if self.add is None:  # a plain twin
-            return self.relu(branch)
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return self.relu(self.add(branch, shortcut))
+        if self.downsample is not None:
+            x = self.downsample(x)
+        if self.residual:
+            branch = add(branch, x, self.inplace)
+        return self.relu(branch)
 
 
 class BasicBlock(Block):
@@ -104,9 +120,10 @@ class BasicBlock(Block):
     def __init__(self, in_channels: int, width: int, stride: int, dilations: tuple[int, int], style: Style) -> None:
         super().__init__(style)
         before, after = dilations
-        self.conv1 = style.conv(in_channels, width, 3, stride, before, before, bias=style.conv_bias)
+        self.conv1 = style.conv(in_channels, width, 3, stride, before, before)
         self.bn1 = norm_layer(style.norm, width)
-        self.conv2 = style.conv(width, width, 3, 1, after, after, bias=style.conv_bias)
+        self.relu = nn.ReLU(style.inplace)
+        self.conv2 = style.conv(width, width, 3, 1, after, after)
         self.bn2 = norm_layer(style.norm, width, scale=style.branch_scale)
         self.downsample = make_shortcut(in_channels, width, stride, style)
 
@@ -129,12 +146,13 @@ class Bottleneck(Block):
         out_channels = width * self.expansion
         stride1, stride2 = (1, stride) if style.stride_in == "3x3" else (stride, 1)
         dilation = dilations[0] if style.stride_in == "3x3" else dilations[1]
-        self.conv1 = style.conv(in_channels, inner, 1, stride1, bias=style.conv_bias)
+        self.conv1 = style.conv(in_channels, inner, 1, stride1)
         self.bn1 = norm_layer(style.norm, inner)
-        self.conv2 = style.conv(inner, inner, 3, stride2, dilation, dilation, style.groups, style.conv_bias)
+        self.conv2 = style.conv(inner, inner, 3, stride2, dilation, dilation, style.groups)
         self.bn2 = norm_layer(style.norm, inner)
-        self.conv3 = style.conv(inner, out_channels, 1, bias=style.conv_bias)
+        self.conv3 = style.conv(inner, out_channels, 1)
         self.bn3 = norm_layer(style.norm, out_channels, scale=style.branch_scale)
+        self.relu = nn.ReLU(style.inplace)
         self.downsample = make_shortcut(in_channels, out_channels, stride, style)
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W
@@ -178,14 +196,17 @@ class ResNet(Net):
     ) -> None:
         super().__init__()
         channels = stages[0].width
+        self.layer1: nn.Sequential  # there are those that the plan has
+        self.layer2: nn.Sequential
+        self.layer3: nn.Sequential
+        self.layer4: nn.Sequential
         kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
-        self.conv1 = style.conv(in_channels, channels, kernel, stride, kernel // 2, bias=style.conv_bias)
+        self.conv1 = style.conv(in_channels, channels, kernel, stride, kernel // 2)
         self.bn1 = norm_layer(style.norm, channels)
         self.relu = nn.ReLU(style.inplace)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else None
         jump = 4 if stem == "imagenet" else 1  # input pixels from one pixel of the map to the next
         dilation = 1
-        make_block = copied_on_meta(block)
         info: list[Stage] = []
         for plan, dilated in zip(stages, (False, *dilate, *[False] * len(stages)), strict=False):
             blocks: list[nn.Module] = []
@@ -193,35 +214,60 @@ class ResNet(Net):
                 before = dilation
                 if dilated:
                     dilation, step = dilation * step, 1
-                blocks.append(make_block(channels, plan.width, step, (before, dilation), style))
+                blocks.append(block(channels, plan.width, step, (before, dilation), style))
                 channels = plan.width * block.expansion
                 jump *= step
             self.add_module(plan.name, nn.Sequential(*blocks))
             info.append(Stage(plan.name, channels, jump))
-        # Every layer rounds up, so any side passes, and the last map is one pixel up to a side of its stride.
-        lone_side, lone_mode = (jump, "train") if style.norm == "batch" else (self.lone_group_side(info), "eval")
-        rule = InputRule(name, in_channels, side=None, lone_side=lone_side, lone_mode=lone_mode)
+        self.inplanes = channels  # torchvision's name for what the stages lead to
+        # Every layer rounds up, so any side passes.
+        rule = InputRule(name, in_channels, side=None)
         self.describe(rule, side, info, num_features=channels, last="fc")
-        self._linear = style.linear
+        self._draw = style.draw_linear
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = self.last_layer(num_classes)
 
+    @takes_pictures
     def forward_features(self, x: Tensor) -> Tensor:  # N C H W -> N C' H/32 W/32
-        x = self.relu(self.bn1(self.conv1(self.check(x))))
+        x = self.relu(self.bn1(self.conv1(x)))
         if self.maxpool is not None:
             x = self.maxpool(x)
+        if not is_scripting():
+            return self.staged(x)
+        if hasattr(self, "layer1"):  # a script looks up no names
+            x = self.layer1(x)
+        if hasattr(self, "layer2"):
+            x = self.layer2(x)
+        if hasattr(self, "layer3"):
+            x = self.layer3(x)
+        if hasattr(self, "layer4"):
+            x = self.layer4(x)
+        return x
+
+    def staged(self, x: Tensor) -> Tensor:  # N C H W -> N C' H/32 W/32
+        if self.grad_checkpointing and computes(x):
+            return self.recomputed(x)
         for stage in self.feature_info:
             x = getattr(self, stage.name)(x)
         return x
 
-    def forward_head(self, x: Tensor) -> Tensor:  # N C' H/32 W/32 -> N classes
-        return self.fc(self.avgpool(self.check_map(x)).flatten(1))
+    @takes_maps
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:  # N C' H/32 W/32 -> N classes
+        x = torch.flatten(self.avgpool(x), 1)
+        return x if pre_logits else self.fc(x)
 
-    def lone_group_side(self, stages: Sequence[Stage]) -> int:
-        """The largest side at which a group norm with one channel a group sees a single pixel; 0 without such a norm.
+    def stage_layers(self) -> list[nn.Module]:
+        return [self.get_submodule(stage.name) for stage in self.feature_info]
 
-        All norms of a stage count as behind its stride, which the first ones are not.
-        """
-        strides = {"bn1": self.conv1.stride[0]} | {stage.name: stage.stride for stage in stages}
-        norms = [(stride, norm) for name, stride in strides.items() for norm in self.get_submodule(name).modules()]
-        return max((s for s, n in norms if isinstance(n, nn.GroupNorm) and n.num_groups == n.num_channels), default=0)
+    def input_rule(self) -> InputRule | None:
+        first = self.layer_at("conv1")
+        return self._rule._replace(channels=first.in_channels) if isinstance(first, nn.Conv2d) else None
+
+    def head_rule(self) -> MapRule | None:
+        pool, fc, last = self.layer_at("avgpool"), self.layer_at("fc"), self.layer_at(self.feature_info[-1].name)
+        if not isinstance(pool, nn.AdaptiveAvgPool2d):
+            return None
+        if isinstance(fc, nn.Linear):
+            return self._map_rule._replace(channels=fc.in_features)
+        ends_as_built = isinstance(fc, nn.Identity) and isinstance(last, nn.Sequential) and isinstance(last[-1], Block)
+        return self._map_rule if ends_as_built else None

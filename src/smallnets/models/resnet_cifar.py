@@ -3,9 +3,12 @@
 He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2.
 """
 
+from typing import Literal, TypeAlias, Unpack
+
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Family, Recipe, depth_of
+from .options import CommonOptions, NumClasses, Positive
+from .registry import Family, Recipe, makes, register
 from .resnet import BasicBlock, ResNet, Shortcut, Style, plan_stages
 
 # Batch and weight decay of section 4.2; one cycle of the learning rate instead of its steps needs half the epochs.
@@ -13,19 +16,11 @@ RECIPE = Recipe(epochs=80, batch_size=128, optimizer="sgd", lr=0.1, weight_decay
 FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
-def cifar_resnet(  # noqa: D417 (the first two are a depth's, not the user's)
-    name: str,
-    depth: int,
-    num_classes: int = 10,
-    in_channels: int = 3,
-    *,
-    shortcut: Shortcut = "A",
-    residual: bool = True,
-    norm: Norm = "batch",
-    inplace: bool = True,
-    weights: WeightsLike | None = None,  # loaded where the builder is registered
-) -> ResNet:
-    """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps.
+CifarResNet: TypeAlias = Literal["resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"]
+
+
+class CifarResNetOptions(CommonOptions, total=False):
+    """What every depth takes; the defaults stand in ``cifar_resnet``.
 
     Args:
         num_classes: Length of the logits; 0 gives the pooled features.
@@ -45,6 +40,27 @@ def cifar_resnet(  # noqa: D417 (the first two are a depth's, not the user's)
         ValueError: When an option is not one that can be built.
         ShapeError: When a picture of another shape comes in.
     """
+
+    shortcut: Shortcut
+    residual: bool
+    norm: Norm
+
+
+@makes
+def cifar_resnet(
+    name: str,
+    depth: int,
+    /,
+    num_classes: NumClasses,
+    in_channels: Positive,
+    *,
+    shortcut: Shortcut = "A",
+    residual: bool = True,
+    norm: Norm = "batch",
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> ResNet:
+    """A ResNet of 6n + 2 layers, its options checked: n basic blocks of 16, 32 and 64 maps."""
     blocks = (depth - 2) // 2
     # In eval mode an untrained batch norm holds nothing: each block adds to the map, and 600 of them overflow float32.
     scale = blocks**-0.5 if residual and norm == "batch" and blocks > 100 else 1.0
@@ -52,8 +68,8 @@ def cifar_resnet(  # noqa: D417 (the first two are a depth's, not the user's)
     return ResNet(name, BasicBlock, plan_stages(16, [blocks // 3] * 3), num_classes, in_channels, 32, "cifar", style)
 
 
-@depth_of(cifar_resnet, 20, FAMILY, 269_722, 40_551_040)
-def resnet20() -> None:
+@register(FAMILY, 269_722, 40_551_040, cifar_resnet)
+def resnet20(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-20 for CIFAR, three stages of 3 basic blocks: 269,722 parameters at 10 classes.
 
     Source:
@@ -64,10 +80,11 @@ def resnet20() -> None:
     >>> resnet20()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
+    return cifar_resnet("resnet20", 20, num_classes, in_channels, **options)
 
 
-@depth_of(cifar_resnet, 32, FAMILY, 464_154, 68_862_592)
-def resnet32() -> None:
+@register(FAMILY, 464_154, 68_862_592, cifar_resnet)
+def resnet32(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-32 for CIFAR, three stages of 5 basic blocks: 464,154 parameters at 10 classes.
 
     Source:
@@ -76,10 +93,11 @@ def resnet32() -> None:
     >>> resnet32(num_classes=100).num_classes
     100
     """
+    return cifar_resnet("resnet32", 32, num_classes, in_channels, **options)
 
 
-@depth_of(cifar_resnet, 44, FAMILY, 658_586, 97_174_144)
-def resnet44() -> None:
+@register(FAMILY, 658_586, 97_174_144, cifar_resnet)
+def resnet44(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-44 for CIFAR, three stages of 7 basic blocks: 658,586 parameters at 10 classes.
 
     Source:
@@ -88,10 +106,11 @@ def resnet44() -> None:
     >>> len(resnet44().layer3)
     7
     """
+    return cifar_resnet("resnet44", 44, num_classes, in_channels, **options)
 
 
-@depth_of(cifar_resnet, 56, FAMILY, 853_018, 125_485_696)
-def resnet56() -> None:
+@register(FAMILY, 853_018, 125_485_696, cifar_resnet)
+def resnet56(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-56 for CIFAR, three stages of 9 basic blocks: 853,018 parameters at 10 classes.
 
     Source:
@@ -100,10 +119,11 @@ def resnet56() -> None:
     >>> resnet56(shortcut="B").num_features
     64
     """
+    return cifar_resnet("resnet56", 56, num_classes, in_channels, **options)
 
 
-@depth_of(cifar_resnet, 110, FAMILY, 1_727_962, 252_887_680)
-def resnet110() -> None:
+@register(FAMILY, 1_727_962, 252_887_680, cifar_resnet)
+def resnet110(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-110 for CIFAR, three stages of 18 basic blocks: 1,727,962 parameters at 10 classes.
 
     Source:
@@ -112,10 +132,11 @@ def resnet110() -> None:
     >>> resnet110().feature_info[-1]
     Stage(name='layer3', channels=64, stride=4)
     """
+    return cifar_resnet("resnet110", 110, num_classes, in_channels, **options)
 
 
-@depth_of(cifar_resnet, 1202, FAMILY, 19_421_274, 2_829_238_912)
-def resnet1202() -> None:
+@register(FAMILY, 19_421_274, 2_829_238_912, cifar_resnet)
+def resnet1202(num_classes: int = 10, in_channels: int = 3, **options: Unpack[CifarResNetOptions]) -> ResNet:
     """ResNet-1202 for CIFAR, three stages of 200 basic blocks: 19,421,274 parameters at 10 classes.
 
     Source:
@@ -130,3 +151,4 @@ def resnet1202() -> None:
     ...     len(resnet1202().layer1)
     200
     """
+    return cifar_resnet("resnet1202", 1202, num_classes, in_channels, **options)

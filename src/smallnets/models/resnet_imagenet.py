@@ -4,11 +4,13 @@ He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016,
 """
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias, Unpack
 
 from ..errors import OptionError, message
 from ..weights import WeightsLike
 from .blocks import Norm
-from .registry import Family, Recipe, depth_of, or_default
+from .options import CommonOptions, NumClasses, Positive
+from .registry import Family, Recipe, makes, or_default, register
 from .resnet import BasicBlock, BlockType, Bottleneck, ResNet, Shortcut, Stem, StrideIn, Style, plan_stages
 
 # Table 1 of the paper: the block, and how many of it in conv2_x to conv5_x.
@@ -21,26 +23,11 @@ LAYERS: dict[int, tuple[BlockType, tuple[int, ...]]] = {
 }
 
 
-def resnet(  # noqa: D417 (the first two are a depth's, not the user's)
-    name: str,
-    layers: tuple[BlockType, tuple[int, ...]],
-    num_classes: int | None = None,
-    in_channels: int = 3,
-    *,
-    stem: Stem = "imagenet",
-    shortcut: Shortcut = "B",
-    stride_in: StrideIn = "3x3",
-    residual: bool = True,
-    shortcut_bias: bool = False,
-    zero_init_residual: bool = False,
-    groups: int = 1,
-    width_per_group: int = 64,
-    dilate: Sequence[bool] = (False, False, False),
-    norm: Norm = "batch",
-    inplace: bool = True,
-    weights: WeightsLike | None = None,  # loaded where the builder is registered
-) -> ResNet:
-    """The ResNet of a row of ``LAYERS``, its options checked.
+ImageNetResNet: TypeAlias = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
+class ResNetOptions(CommonOptions, total=False):
+    """What every depth takes; the defaults stand in ``resnet``.
 
     Args:
         num_classes: Length of the logits, by default 1000 with the ImageNet stem and 10 with the CIFAR stem; 0 gives
@@ -70,6 +57,41 @@ def resnet(  # noqa: D417 (the first two are a depth's, not the user's)
         ValueError: When an option is not one that can be built.
         ShapeError: When a picture of another shape comes in.
     """
+
+    stem: Stem
+    shortcut: Shortcut
+    stride_in: StrideIn
+    residual: bool
+    shortcut_bias: bool
+    zero_init_residual: bool
+    groups: int
+    width_per_group: int
+    dilate: Sequence[bool]
+    norm: Norm
+
+
+@makes
+def resnet(
+    name: str,
+    layers: tuple[BlockType, tuple[int, ...]],
+    /,
+    num_classes: NumClasses | None,
+    in_channels: Positive,
+    *,
+    stem: Stem = "imagenet",
+    shortcut: Shortcut = "B",
+    stride_in: StrideIn = "3x3",
+    residual: bool = True,
+    shortcut_bias: bool = False,
+    zero_init_residual: bool = False,
+    groups: Positive = 1,
+    width_per_group: Positive = 64,
+    dilate: Sequence[bool] = (False, False, False),
+    norm: Norm = "batch",
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> ResNet:
+    """The ResNet of a row of ``LAYERS``, its options checked."""
     block, depths = layers
     num_classes = or_default(num_classes, imagenet=stem == "imagenet")
     if block is BasicBlock and (groups, width_per_group) != (1, 64):
@@ -92,8 +114,8 @@ RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", lr=0.1, weight_decay
 FAMILY = Family("He et al. 2016", 2016, RECIPE, input_size=(3, 224, 224), smallest=1)
 
 
-@depth_of(resnet, LAYERS[18], FAMILY, 11_689_512, 1_814_073_344)
-def resnet18() -> None:
+@register(FAMILY, 11_689_512, 1_814_073_344, resnet)
+def resnet18(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-18, two basic blocks a stage: 11,689,512 parameters at 1000 classes.
 
     Source:
@@ -103,10 +125,11 @@ def resnet18() -> None:
     >>> resnet18(stem="cifar")(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
+    return resnet("resnet18", LAYERS[18], num_classes, in_channels, **options)
 
 
-@depth_of(resnet, LAYERS[34], FAMILY, 21_797_672, 3_663_761_408)
-def resnet34() -> None:
+@register(FAMILY, 21_797_672, 3_663_761_408, resnet)
+def resnet34(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-34, 3, 4, 6 and 3 basic blocks: 21,797,672 parameters at 1000 classes.
 
     Source:
@@ -114,12 +137,13 @@ def resnet34() -> None:
 
     >>> import torch
     >>> with torch.device("meta"):
-    ...     resnet34(residual=False).layer1[0].add  # the plain twin of figure 3 adds nothing
+    ...     resnet34(residual=False).layer2[0].downsample  # the plain twin of figure 3 has no shortcuts
     """
+    return resnet("resnet34", LAYERS[34], num_classes, in_channels, **options)
 
 
-@depth_of(resnet, LAYERS[50], FAMILY, 25_557_032, 4_089_184_256)
-def resnet50() -> None:
+@register(FAMILY, 25_557_032, 4_089_184_256, resnet)
+def resnet50(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-50, 3, 4, 6 and 3 bottlenecks: 25,557,032 parameters at 1000 classes.
 
     Source:
@@ -131,10 +155,11 @@ def resnet50() -> None:
     ...     resnet50(groups=32, width_per_group=4).layer1[0].conv2.groups  # ResNeXt-50 32x4d
     32
     """
+    return resnet("resnet50", LAYERS[50], num_classes, in_channels, **options)
 
 
-@depth_of(resnet, LAYERS[101], FAMILY, 44_549_160, 7_801_405_440)
-def resnet101() -> None:
+@register(FAMILY, 44_549_160, 7_801_405_440, resnet)
+def resnet101(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-101, 3, 4, 23 and 3 bottlenecks: 44,549,160 parameters at 1000 classes.
 
     Source:
@@ -145,10 +170,11 @@ def resnet101() -> None:
     ...     resnet101(dilate=(False, True, True)).feature_info[-1].stride
     8
     """
+    return resnet("resnet101", LAYERS[101], num_classes, in_channels, **options)
 
 
-@depth_of(resnet, LAYERS[152], FAMILY, 60_192_808, 11_513_626_624)
-def resnet152() -> None:
+@register(FAMILY, 60_192_808, 11_513_626_624, resnet)
+def resnet152(num_classes: int | None = None, in_channels: int = 3, **options: Unpack[ResNetOptions]) -> ResNet:
     """ResNet-152, 3, 8, 36 and 3 bottlenecks: 60,192,808 parameters at 1000 classes.
 
     Source:
@@ -159,3 +185,4 @@ def resnet152() -> None:
     ...     resnet152(in_channels=1).input_size
     (1, 224, 224)
     """
+    return resnet("resnet152", LAYERS[152], num_classes, in_channels, **options)

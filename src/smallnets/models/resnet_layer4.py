@@ -1,33 +1,24 @@
 """A three-stage bottleneck net for 32x32 pictures, from a public CIFAR-10 lab report."""
 
 from dataclasses import replace
+from typing import Unpack
 
 from torch import nn
 
 from ..weights import WeightsLike
-from .blocks import Norm
-from .registry import Family, Recipe, register
+from .blocks import Affine, Norm, no_bias
+from .options import CommonOptions, NumClasses, Positive
+from .registry import Family, Recipe, makes, register
 from .resnet import Bottleneck, ResNet, StagePlan, Style
 
 RECIPE = Recipe(epochs=40, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="onecycle")
 FAMILY = Family("Lab report after He et al. 2016", 2020, RECIPE, input_size=(3, 32, 32), smallest=1)
 
 
-class XavierConv2d(nn.Conv2d):
-    """A convolution drawn as Glorot & Bengio 2010 (equation 16) say; its bias is 0."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-
-class XavierLinear(nn.Linear):
-    """A linear layer drawn likewise."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
+def xavier_uniform(layer: Affine) -> None:
+    """Glorot & Bengio 2010, equation 16; the bias is 0."""
+    nn.init.xavier_uniform_(layer.weight)
+    no_bias(layer)
 
 
 # The report's table: here the LAST block of a stage halves the map.
@@ -36,17 +27,34 @@ LAYER4 = (
     StagePlan("layer3", 128, (1, 1, 1, 2)),
     StagePlan("layer4", 256, (1, 1, 1, 1, 1, 1)),
 )
-LAYER4_STYLE = Style(stride_in="1x1", shortcut_bias=True, conv_bias=True, conv=XavierConv2d, linear=XavierLinear)
+LAYER4_STYLE = Style(
+    stride_in="1x1", shortcut_bias=True, conv_bias=True, draw_conv=xavier_uniform, draw_linear=xavier_uniform
+)
 
 
-@register(FAMILY, 8_898_826, 59_172_864)
+@makes
+def make_layer4(
+    name: str,
+    /,
+    num_classes: NumClasses,
+    in_channels: Positive,
+    norm: Norm,
+    *,
+    inplace: bool = True,
+    weights: WeightsLike | None = None,  # loaded by ``makes``
+) -> ResNet:
+    """The net of the report, its options checked."""
+    style = replace(LAYER4_STYLE, norm=norm, inplace=inplace)
+    return ResNet(name, Bottleneck, LAYER4, num_classes, in_channels, 32, "imagenet", style)
+
+
+@register(FAMILY, 8_898_826, 59_172_864, make_layer4)
 def resnet50_layer4(
     num_classes: int = 10,
     in_channels: int = 3,
     *,
     norm: Norm = "batch",
-    inplace: bool = True,
-    weights: WeightsLike | None = None,
+    **options: Unpack[CommonOptions],
 ) -> ResNet:
     """ResNet-50 without its last stage, strides moved to the stages' ends: 8,898,826 parameters at 10 classes.
 
@@ -75,5 +83,4 @@ def resnet50_layer4(
     >>> resnet50_layer4().forward_features(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 1024, 2, 2])
     """
-    style = replace(LAYER4_STYLE, norm=norm, inplace=inplace)
-    return ResNet("resnet50_layer4", Bottleneck, LAYER4, num_classes, in_channels, 32, "imagenet", style)
+    return make_layer4("resnet50_layer4", num_classes, in_channels, norm, **options)

@@ -1,19 +1,22 @@
 """``save`` and ``load``: a net as one file."""
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import SmallnetsError, WeightsError, message
-from ..weights import Uninitialised, load_checkpoint, read_net, unwrapped, write_net
+from ..facts import DataFacts, facts_of, leave_facts
+from ..weights import Uninitialised, as_path, load_checkpoint, read_net, unwrapped, write_net
 from .base import Net
-from .registry import build
+from .build import build
 
 
-def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, **metadata: object) -> None:
+def save(
+    model: nn.Module, path: str | os.PathLike[str], *, dtype: torch.dtype | None = None, **metadata: object
+) -> None:
     """Save a net to one safetensors file, from which ``load`` rebuilds it in an empty process.
 
     Args:
@@ -38,21 +41,27 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
     if not isinstance(net, Net):
         got = f"a {type(net).__name__}"
         raise WeightsError(message("save", "a net of the zoo", got, "Save its state_dict() with safetensors instead."))
-    kept = {"input_size": net.input_size, **metadata}
-    write_net(net, Path(path), dtype, kept, config=net.config, rebuild=rebuilt)
+    facts = facts_of(net)
+    known = {} if facts is None else {"data_facts": facts.to_dict()}
+    kept = {"input_size": net.input_size, **known, **metadata}
+    write_net(net, as_path("save", path), dtype, kept, config=net.config, rebuild=rebuilt)
 
 
-def load(path: str | Path) -> Net:
-    """Rebuild the net that ``save`` wrote: same config, same weights, nothing initialised at random on the way.
+def load(path: str | os.PathLike[str]) -> Net:
+    """Rebuild the net that ``save`` wrote, or that a run of ``fit`` left; nothing is initialised at random on the way.
 
     Args:
-        path: A safetensors file that ``save`` wrote. A surrounding ``torch.device`` is honoured.
+        path: A safetensors file that ``save`` wrote, the folder of a run, or one of its checkpoints (``.ckpt``). A
+            folder gives the net that ``fit`` ended with: the best epoch's where it was called with ``restore_best``,
+            else the last, averaged where it kept an average. A surrounding ``torch.device`` is honoured.
 
     Returns:
-        The net, in training mode as from its builder; what was saved beside the weights is in its ``metadata``.
+        The net, in training mode as from its builder. What was saved beside the weights is in its ``metadata``, what
+        the run knew of its data in its ``data_facts``.
 
     Raises:
-        WeightsError: When the file is torn, was not written by ``save``, or by a newer library in a newer format.
+        WeightsError: When the file is torn or was changed, was written neither by ``save`` nor by ``fit``, or by a
+            newer library in a newer format.
 
     >>> load("there/is/none.safetensors")
     Traceback (most recent call last):
@@ -61,17 +70,33 @@ def load(path: str | Path) -> Net:
     """
     checkpoint, config, dtype = read_net(path)
     try:
-        net = rebuilt(config)
-    except (SmallnetsError, TypeError) as error:
+        net = rebuilt(config, sum(tensor.numel() for tensor in checkpoint.tensors.values()))
+        facts = read_facts(checkpoint.metadata)
+    except (SmallnetsError, TypeError, ValueError) as error:
         got = f"one that cannot be built ({error})"
         advice = f"Take the smallnets that wrote it, {checkpoint.metadata.get('smallnets_version')}."
         raise WeightsError(message(checkpoint.name, "the config of a net", got, advice)) from None
     load_checkpoint(net.to(dtype), checkpoint)
     net.metadata = checkpoint.metadata
+    if facts is not None:
+        leave_facts(net, facts)
     return net
 
 
-def rebuilt(config: Mapping[str, Any]) -> Net:
-    """The net of a config, its parameters without memory."""
-    with Uninitialised():
+def read_facts(metadata: Mapping[str, Any]) -> DataFacts | None:
+    """What a file knows of the data, believed only where it has the types that it should."""
+    found = metadata.get("data_facts")
+    if found is None:
+        return None
+    facts = DataFacts.from_dict(found) if isinstance(found, dict) else DataFacts()
+    numbers: list[object] = [*facts.mean, *facts.std, *(facts.size or ()), facts.channels or 0]
+    texts: list[object] = [*facts.classes, facts.source]
+    if not all(isinstance(x, int | float) for x in numbers) or not all(isinstance(x, str) for x in texts):
+        raise WeightsError(message("load", "the facts of a data set", str(found)[:100]))
+    return facts
+
+
+def rebuilt(config: Mapping[str, Any], numbers: int | None = None) -> Net:
+    """The net of a config, its parameters without memory; of at most so many ``numbers``."""
+    with Uninitialised(numbers):
         return build(**config)

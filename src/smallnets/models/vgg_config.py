@@ -3,9 +3,10 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from ..errors import OptionError, check_choice, check_int, check_options, message, nearest
+from ..errors import OptionError, check_choice, check_int, message, nearest
+from .options import ListOf, Positive, Probability, check_options
 
 Layer: TypeAlias = int | Literal["M", "LRN"] | tuple[int, int]
 VGGConfig: TypeAlias = Literal["A", "A-LRN", "B", "C", "D", "E"] | Sequence[Layer]
@@ -36,10 +37,10 @@ class VGGHead:
     1
     """
 
-    pool: int = 1
-    hidden: tuple[int, ...] = (512, 512)
+    pool: Positive = 1
+    hidden: Annotated[tuple[int, ...], ListOf("width")] = (512, 512)
     batch_norm: bool = False
-    dropout: float = 0.5
+    dropout: Probability = 0.5
 
 
 HEADS: dict[str, VGGHead] = {

@@ -1,9 +1,8 @@
 """What a line of layers lets through, and the sentence for an input that it does not."""
 
-import sys
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from ..errors import OptionError, ShapeError, message
+from ..errors import ShapeError, message
 from .convolution import conv_output_size
 from .inverse import smallest_input_size
 
@@ -18,7 +17,7 @@ class Window(NamedTuple):
 
 
 class InputRule(NamedTuple):
-    """What a net takes: plain values, so that the check stays one node of a traced graph.
+    """What a net takes.
 
     Attributes:
         net: The builder's name.
@@ -27,9 +26,6 @@ class InputRule(NamedTuple):
         least: The smallest side that leaves a map for every layer.
         advice: What to do about a picture that is too small.
         windows: The layers that shrink the map, to say which of them gives out.
-        lone_side: Up to this side, a batch of one leaves some norm a single value per channel, which is no spread
-            to divide by; 0 where there is no such norm.
-        lone_mode: Whether that norm minds in ``"train"`` only (batch norm) or also in ``"eval"`` (group norm).
     """
 
     net: str
@@ -38,15 +34,18 @@ class InputRule(NamedTuple):
     least: int = 1
     advice: str = "Enlarge the picture."
     windows: tuple[Window, ...] = ()
-    lone_side: int = 0
-    lone_mode: str = "train"
 
 
-ANY_SIDE = sys.maxsize  # as ``lone_side``: the norm is behind a pool to 1x1, so that no picture is large enough
+class MapRule(NamedTuple):
+    """What a net's head takes: maps of so many channels, of one side in pixels or, where that is None, of any."""
+
+    net: str
+    channels: int
+    side: int | None
 
 
-def refuse_input(shape: tuple[int, ...], wrong_dtype: object, rule: InputRule) -> NoReturn:
-    """Raise the error that fits an input of this shape; ``wrong_dtype`` is None for one of floating point."""
+def wrong_shape(shape: tuple[int, ...], rule: InputRule) -> ShapeError | None:
+    """The error for an input of this shape; None where the rule lets it through."""
     sides = "H, W" if rule.side is None else f"{rule.side}, {rule.side}"
     natural = f"an input of shape (N, {rule.channels}, {sides})"
     if len(shape) == 3:
@@ -55,15 +54,16 @@ def refuse_input(shape: tuple[int, ...], wrong_dtype: object, rule: InputRule) -
         advice = "Give a batch of pictures."
     elif shape[1] != rule.channels:
         advice = f"Build the net with in_channels={shape[1]}, or convert the pictures."
-    elif wrong_dtype is not None:
-        advice = "Convert the pictures: x.float() / 255."
-        raise OptionError(message(rule.net, "floating-point pictures", wrong_dtype, advice))
-    elif rule.side is not None:
+    elif rule.side is None:
+        if min(shape[2:]) >= rule.least:
+            return None
+        natural = f"an input of at least {rule.least}x{rule.least}"
+        return ShapeError(message(rule.net, natural, where_it_ends(shape[2:], rule), rule.advice))
+    elif shape[2:] != (rule.side, rule.side):
         advice = f"Its linear layers fix the size: resize the pictures to {rule.side}x{rule.side}."
     else:
-        natural = f"an input of at least {rule.least}x{rule.least}"
-        raise ShapeError(message(rule.net, natural, where_it_ends(shape[2:], rule), rule.advice))
-    raise ShapeError(message(rule.net, natural, shape, advice))
+        return None
+    return ShapeError(message(rule.net, natural, shape, advice))
 
 
 def where_it_ends(size: tuple[int, ...], rule: InputRule) -> str:
@@ -78,19 +78,29 @@ def where_it_ends(size: tuple[int, ...], rule: InputRule) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def refuse_lone_input(shape: tuple[int, ...], rule: InputRule) -> NoReturn:
-    """Raise the error for a batch of one whose last maps are single pixels."""
+def lone_input(net: str, shape: tuple[int, ...], *, larger: bool, training: bool) -> ShapeError:
+    """The error for a batch of one of which a norm sees single values.
+
+    Args:
+        net: Whose norm it is.
+        shape: The input's.
+        larger: Whether a larger picture would have more.
+        training: Whether the norm minds in training mode only.
+    """
     expected = "more than one value per channel for its norms"
-    advice = "Give a larger batch" + ("" if rule.lone_side == ANY_SIDE else " or a larger picture")
-    advice += ", or call eval() first." if rule.lone_mode == "train" else "."
-    raise ShapeError(message(rule.net, expected, f"a batch of one, {shape}", advice))
+    advice = "Give a larger batch" + (" or a larger picture" if larger else "")
+    advice += ", or call eval() first." if training else "."
+    return ShapeError(message(net, expected, f"a batch of one, {shape}", advice))
 
 
-def refuse_map(shape: tuple[int, ...], net: str, channels: int, side: int | None) -> NoReturn:
-    """Raise the error for a feature map that the head of a net cannot take."""
-    sides = "H, W" if side is None else f"{side}, {side}"
+def wrong_map_shape(shape: tuple[int, ...], rule: MapRule) -> ShapeError | None:
+    """The error for a feature map of this shape; None where the head takes it."""
+    fits = len(shape) == 4 and shape[1] == rule.channels
+    if fits and (shape[2:] == (rule.side, rule.side) or (rule.side is None and min(shape[2:]) >= 1)):
+        return None
+    sides = "H, W" if rule.side is None else f"{rule.side}, {rule.side}"
     advice = "Give what forward_features returns."
-    raise ShapeError(message(net, f"a feature map of shape (N, {channels}, {sides})", shape, advice))
+    return ShapeError(message(rule.net, f"a feature map of shape (N, {rule.channels}, {sides})", shape, advice))
 
 
 def smallest_side(windows: tuple[Window, ...], output_size: int = 1) -> int:

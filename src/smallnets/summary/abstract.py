@@ -3,7 +3,7 @@
 import random
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,93 +12,108 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..errors import ShapeError
-from ..shapes import conv_output_size, conv_transpose_output_size
-from .propagate import spread, tensors_in
-from .replica import SMALL
-
-VALUE_TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+from .copier import storage_id
+from .inputs import SMALL
+from .op import Op
+from .refusals import TYPED, check_convolution, check_dtypes, run_empty
+from .tracked import field_of, hang, set_field, tensors_in, write
 
 
 class ValueNeeded(Exception):
     """The forward reads a value out of a tensor that has none here."""
 
 
-class Op:
-    """What is worth knowing of an ATen overload, looked up once."""
-
-    __slots__ = ("name", "pointwise", "random", "reads_values")
-
-    def __init__(self, func: Any) -> None:
-        tags = set(func.tags)
-        self.name: str = func.overloadpacket.__name__
-        self.pointwise = torch.Tag.pointwise in tags
-        self.random = torch.Tag.nondeterministic_seeded in tags
-        # Indexing has the tag for its masks; whole numbers as indices leave the shape known.
-        self.reads_values = bool(tags & VALUE_TAGS) and self.name not in ("index", "index_put", "index_put_")
-
-
-OPS: dict[Any, Op] = {}
+class Outside(Exception):
+    """The forward writes into a tensor that neither the module nor the run owns."""
 
 
 class NoData(TorchDispatchMode):
-    """Every op runs on the meta device, but for small constants, which keep their values."""
+    """Every op runs on the meta device, but for small constants, which keep their values.
 
-    def __init__(self) -> None:
+    FakeTensorMode would do the same and more (devices, symbols), for several times the time of an op and an import
+    of seconds; it keeps no values in constants that are written to, and cannot say what a field is.
+    """
+
+    def __init__(self, owned: Iterable[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # Storages with values that the run may write to; kept alive, so that their numbers stay theirs.
+        self.made = {storage_id(tensor): tensor for tensor in owned}
+        self.blurred: dict[int, Tensor] = {}  # of these, those in which something without a value was written
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to keep the compiler away from a mode PyTorch would import it: seconds
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        op = OPS.get(func) or OPS.setdefault(func, Op(func))
+        op = Op.of(func)
         kwargs = kwargs or {}
         tensors = tensors_in(args)
         if kwargs:
             tensors += tensors_in(kwargs.values())
-        if any(tensor.is_meta for tensor in tensors):
-            if not all(tensor.is_meta for tensor in tensors):
-                args, kwargs = to_meta(args), {name: to_meta(value) for name, value in kwargs.items()}
+        real = [tensor for tensor in tensors if not tensor.is_meta]
+        blurred = bool(self.blurred) and any(storage_id(tensor) in self.blurred for tensor in real)
+        if len(real) < len(tensors) or blurred:
+            if real:
+                if op.writes and args and args[0] is real[0]:
+                    self.own(op, real[0])
+                    self.blurred[storage_id(real[0])] = real[0]
+                    return self.blur(op, func, args, kwargs)
+                if op.name not in COUNTED:
+                    args = to_meta(args)
+                kwargs = {name: to_meta(value) for name, value in kwargs.items()}
             if op.reads_values or (op.name == "index" and has_mask(args[1])):
                 raise ValueNeeded
             if kwargs.get("device") is not None:
                 kwargs["device"] = torch.device("meta")
             return self.record(op, func, args, kwargs)
-        if not tensors and "device" in kwargs:
-            return constant(op, func, args, kwargs)
-        return func(*args, **kwargs)
+        if op.writes and real:
+            self.own(op, real[0])
+        out = constant(op, func, args, kwargs) if not tensors and "device" in kwargs else func(*args, **kwargs)
+        if op.view:
+            hang(op, args, kwargs, tensors_in((out,)))
+        if op.name == "lift_fresh" or not op.view:
+            for tensor in tensors_in((out,)):
+                if not tensor.is_meta:
+                    self.made.setdefault(storage_id(tensor), tensor)
+        return out
+
+    def blur(self, op: Op, func: Any, args: Any, kwargs: Any) -> Any:
+        """Write what has no values into a constant, which from now on has none either."""
+        out = self.record(op, func, to_meta(args), {name: to_meta(value) for name, value in kwargs.items()})
+        write(args[0], field_of(out))
+        return args[0]
+
+    def own(self, op: Op, tensor: Tensor) -> None:
+        """Refuse to write into what is neither the copy's nor made by the run itself."""
+        if storage_id(tensor) not in self.made:
+            raise Outside(op.name)
 
     def record(self, op: Op, func: Any, args: Any, kwargs: Any) -> Any:
         """Run one op that touches the picture or the weights."""
         if op.name == "convolution":
             check_convolution(*args[:8])
+        if op.name in TYPED:
+            check_dtypes(op.name, args)
         # PyTorch spells these out in Python on the meta device: most of a deep net's time for shapes that are known.
         if op.name == "native_batch_norm":
             x = args[0]
             mean, deviation = (x.new_empty(x.shape[1] if args[5] else 0) for _ in range(2))
             return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta"), mean, deviation
+        # The mean's shape is the sum's; its own comes through PyTorch's compiler, whose import takes seconds.
+        if op.name == "mean" and not kwargs and len(args) > 1 and args[0].is_floating_point():
+            return torch.ops.aten.sum.dim_IntList(*args)
         if op.name == "addmm" and not kwargs and args[0].dim() == 1:
             bias, a, b = args
             if a.dim() == b.dim() == 2 and a.shape[1] == b.shape[0] and bias.shape[0] == b.shape[1]:
                 return a.new_empty(a.shape[0], b.shape[1])
-        return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if not op.view and not op.independent and any(tensor.numel() == 0 for tensor in tensors_in((args, out))):
+            run_empty(func, args, kwargs)
+        return out
 
 
-def check_convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, more: Any
-) -> None:
-    """Refuse what a real run refuses: how much of it the meta device lets pass depends on PyTorch's release.
-
-    Raises:
-        RuntimeError: When a side of the output would be empty, or more is added to it than a stride allows.
-    """
-    if x.dim() != weight.dim():
-        return
-    sides, kernel = x.shape[2:], weight.shape[2:]
-    steps = [spread(values, len(kernel)) for values in (stride, padding, *((more,) if transposed else ()), dilation)]
-    rule = conv_transpose_output_size if transposed else conv_output_size
-    try:
-        for side in zip(sides, kernel, *steps, strict=True):
-            rule(*side)
-    except ShapeError as error:
-        raise RuntimeError(str(error)) from error
+# Lengths by the values of a tensor on the CPU, which decide the shape.
+COUNTED = frozenset(("_pack_padded_sequence", "_pad_packed_sequence"))
 
 
 def to_meta(value: Any) -> Any:
@@ -106,9 +121,26 @@ def to_meta(value: Any) -> Any:
     if isinstance(value, Tensor):
         if value.is_meta:
             return value
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+        twin: Any = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+        if value.dim() == 1 and value.numel() <= SMALL and value.dtype == torch.long:
+            twin._smallnets_values = value.tolist()  # of an index, which says what a field is made of
+        if field_of(value) is not None:
+            set_field(twin, field_of(value))
+        return twin
     if isinstance(value, tuple | list):
-        return type(value)(to_meta(item) for item in value)
+        items = [to_meta(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def floats_to_meta(value: Any) -> Any:
+    """The same structure, its floating-point tensors on the meta device."""
+    if isinstance(value, Tensor):
+        return to_meta(value) if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {name: floats_to_meta(item) for name, item in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(floats_to_meta(item) for item in value)
     return value
 
 
@@ -154,6 +186,7 @@ def abstract_device(device: Any) -> Any:
 @contextmanager
 def undisturbed() -> Generator[None]:
     """A run that neither depends on the caller's inference mode nor moves a random state, nor warns of its own."""
+    fast = torch.backends.mha.get_fastpath_enabled()
     torch_state, python_state = torch.get_rng_state(), random.getstate()
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy else None
@@ -161,8 +194,10 @@ def undisturbed() -> Generator[None]:
         # What a forward warns of it says again when it really runs.
         with torch.inference_mode(False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            torch.backends.mha.set_fastpath_enabled(False)  # which looks at the values of masks
             yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         torch.set_rng_state(torch_state)
         random.setstate(python_state)
         if numpy:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from .row import Row, Shape
-from .table import Summary
+from .table import Table
 
 
 @dataclass(slots=True)
@@ -29,11 +29,9 @@ class Block:
     sources: tuple[int, ...] = ()
 
 
-def blocks(summary: Summary) -> list[Block]:
+def blocks(summary: Table) -> list[Block]:
     """The drawing's blocks in call order; the first is the input."""
-    first = summary.rows[0].input
-    shape: Shape = first[0] if first and isinstance(first[0], tuple) else first  # type: ignore[assignment]
-    found = [Block("input", "input", *sides_of(shape))]
+    found = [Block("input", "input", *sides_of(summary.input_shape))]
     home = {-1: 0}  # the block that each row is drawn as
     for index, row in enumerate(summary.rows):
         sources = tuple(sorted({home[source] for source in summary.sources[index]}))

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .propagate import field_of, given, spread, tensors_in
 from .row import Shape
+from .tracked import field_of, given, spread, tensors_in
 
 # Modules that have children but use their weights without calling them.
 OPAQUE = (nn.MultiheadAttention,)
@@ -90,11 +90,6 @@ def window_of(op: str, args: Any) -> tuple[Shape, Shape, Shape, Shape] | None:
     padding = tuple(spread(given(args, 3, (0,)), count))
     dilation = tuple(spread(given(args, 4, (1,)), count)) if op.startswith("max") else (1,) * count
     return kernel, stride, padding, dilation
-
-
-def storage_id(tensor: Tensor) -> int:
-    """What tells storages apart on the meta device, where all addresses are 0; only while the tensor lives."""
-    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
 def set_row(tensor: Tensor, row: int) -> None:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator
 
 from .row import Row
-from .table import Summary
+from .table import Table
 
 MEGABYTE = 1024**2
 NUMBER = 4  # bytes of a float, whatever the model's type: so the older tools count
 
 
-def classic(summary: Summary) -> str:
+def classic(summary: Table) -> str:
     """Layer and number, output shape with -1 for the batch, parameters; totals; megabytes.
 
     Modules alone count; forward and backward are taken as twice the outputs, one float a number.

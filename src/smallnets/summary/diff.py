@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from .row import Row
-from .table import Summary
+from .table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def line(sign: str, row: Row, params: int, macs: int, before: str = "") -> str:
     return f"{sign} {name:<44} {output:>18} {params:>+14,} parameters {macs:>+18,} MACs"
 
 
-def compare(first: Summary, second: Summary) -> SummaryDiff:
+def compare(first: Table, second: Table) -> SummaryDiff:
     """Layers are matched in order, so that what stands behind an insertion stays itself; the rest by path."""
     before, after = list(first.rows), list(second.rows)
     matcher = SequenceMatcher(None, [look(row) for row in before], [look(row) for row in after], autojunk=False)

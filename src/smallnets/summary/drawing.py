@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, message
+from ..errors import message
 from .blocks import Block, blocks
-from .table import Summary
+from .table import Table
 from .text import size_words, units
 
 COLOURS = {
@@ -42,7 +42,7 @@ class Box:
         return self.x + self.width / 2 + self.depth * 0.4
 
 
-def draw(summary: Summary, path: str | Path | None) -> Any:
+def draw(summary: Table, path: str | Path | None) -> Any:
     """Draw the blocks, with an arc for each map that skips ahead."""
     figure_class, _ = matplotlib_parts()
     found = blocks(summary)
@@ -78,7 +78,7 @@ def matplotlib_parts() -> tuple[Any, Any]:
         from matplotlib.figure import Figure
     except ImportError:
         advice = "Install it: pip install 'smallnets[plot]'."
-        raise OptionError(message("plot", "matplotlib", "no such package", advice)) from None
+        raise ImportError(message("plot", "matplotlib", "none", advice)) from None
     return Figure, patches
 
 

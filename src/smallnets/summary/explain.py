@@ -1,5 +1,6 @@
 """Why a run gave out, in one sentence: which layer, what reached it, which size would have passed."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,16 +8,19 @@ from torch import nn
 
 from ..errors import SmallnetsError, message
 from ..models.base import Net
-from .abstract import ValueNeeded
-from .recorder import Failure, Record
+from .abstract import Outside, ValueNeeded
+from .inputs import call_of_sizes
+from .probe import PERIOD, Exhausted, Probe, differs_alike
+from .record import Failure, Record
 from .replica import Replica
-from .row import Shape
-from .search import Probe
+from .row import Row, Shape
+from .search import smallest
 
 CONVOLUTIONS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
 )
+WORTH = 3000  # calls of layers to try sizes with, before the sentence does without them
 NO_DATA = ("meta tensor", "meta device", "no data", "numpy", "unallocated storage")
 
 
@@ -27,6 +31,10 @@ def explain(replica: Replica, record: Record, input_size: Any) -> str:
     who, cause = name_of(replica), failure.cause
     if isinstance(cause, SmallnetsError):
         return str(cause)
+    if isinstance(cause, Outside):
+        advice = "Make what it writes to an attribute of the module."
+        given = f"{cause} into a tensor from elsewhere in {failure.path or 'forward'}"
+        return message(who, "a forward that writes only to what its module holds", given, advice)
     if isinstance(cause, ValueNeeded) or any(words in str(cause) for words in NO_DATA):
         advice = "Take the decision from sizes or from Python values, or summarise the parts by themselves."
         given = f"a value read out of a tensor in {failure.path or 'forward'}"
@@ -81,24 +89,88 @@ def wrong_channels(who: str, failure: Failure, input_size: Any) -> str | None:
 
 
 def wrong_size(who: str, replica: Replica, failure: Failure, picture: tuple[int, int, int]) -> str | None:
-    """A picture too small for the net, or one that its fixed layers do not fit."""
+    """A picture too small for the net, one that its fixed layers do not fit, or branches that disagree."""
     channels, *size = picture
-    probe = Probe(replica, channels)
-    smallest = probe.smallest()
-    if smallest is None:
+    probe = Probe(replica, lambda height, width: call_of_sizes((channels, height, width)), strict=True)
+    probe.left = WORTH
+    try:
+        return right_size(who, probe, failure, size)
+    except Exhausted:
         return None
-    height, width = smallest
+
+
+def right_size(who: str, probe: Probe, failure: Failure, size: Sequence[int]) -> str | None:
+    """The sentence with the sizes that would pass; None where none does."""
+    fitting = smallest(probe)
+    if fitting is None:
+        return unpadded(who, probe, failure, size)
+    height, width = fitting
+    probe.left = WORTH
     too_small = size[0] < height or size[1] < width
-    at_least = "at least " if probe.runs(2 * height, 2 * width) else ""
     reached = failure.inputs[0] if failure.inputs else ()
     arrives = sides(reached[2:]) if len(reached) == 4 else str(reached)
     given = f"{sides(size)}, which is {arrives} where it reaches {place(failure)}" if reached else sides(size)
     if (why := window_words(failure, reached)) is not None:
         given += why
+    near = [] if too_small or failure.module is not None else nearest_sizes(probe, size)
+    if near:
+        advice = f"Resize the picture to {' or '.join(sides(one) for one in near)}."
+        return message(who, "an input whose sides fit", given, advice)
+    at_least = "at least " if probe.runs(2 * height, 2 * width) else ""
     if too_small or not at_least:
-        advice = "Enlarge the picture." if too_small else f"Resize the picture to {sides(smallest)}."
-        return message(who, f"an input of {at_least}{sides(smallest)}", given, advice)
-    return message(who, f"an input whose sides fit, like {sides(smallest)}", given, "Change the picture's size.")
+        advice = "Enlarge the picture." if too_small else f"Resize the picture to {sides(fitting)}."
+        return message(who, f"an input of {at_least}{sides(fitting)}", given, advice)
+    return message(who, f"an input whose sides fit, like {sides(fitting)}", given, "Change the picture's size.")
+
+
+def nearest_sizes(probe: Probe, size: Sequence[int]) -> list[tuple[int, int]]:
+    """The next smaller and the next larger picture that pass, for branches that halve and double."""
+    around = [around_side(probe, side) for side in size]
+    pairs = dict.fromkeys(zip(*around, strict=True))
+    return [(h, w) for h, w in pairs if h is not None and w is not None and probe.runs(h, w)]
+
+
+def around_side(probe: Probe, side: int) -> tuple[int | None, int | None]:
+    """The nearest sides below and above that pass as squares; itself, where it passes."""
+    if probe.runs(side, side):
+        return side, side
+    for step in (2, 4, 8, 16, 32, PERIOD):
+        below = side // step * step
+        if below and probe.runs(below, below) and probe.runs(below + step, below + step):
+            return below, below + step
+    smaller, larger = range(side - 1, max(0, side - PERIOD), -1), range(side + 1, side + PERIOD)
+    lower, upper = (next((near for near in sides if probe.runs(near, near)), None) for sides in (smaller, larger))
+    return lower, upper
+
+
+def unpadded(who: str, probe: Probe, failure: Failure, size: Sequence[int]) -> str | None:
+    """Branches that differ by as much at every picture size: a layer of one of them loses the border."""
+    other = probe.failure(size[0] + PERIOD, size[1] + PERIOD)
+    shapes = failure.inputs
+    if failure.module is not None or len(shapes) != 2 or len(shapes[0]) != 4 or other is None:
+        return None
+    if not differs_alike(shapes, other.failure.inputs):
+        return None
+    small = min(range(2), key=lambda branch: math.prod(shapes[branch]))
+    layers = [row for row in failure.behind[small] if loses_border(row)] if len(failure.behind) == 2 else []
+    expected = f"branches of one size at {place(failure)}"
+    given = f"{sides(shapes[0])} and {sides(shapes[1])}, as far apart at every picture size"
+    pads = [f"{row.path or row.type} padding={border(row)}" for row in layers]
+    advice = f"Give {' and '.join(pads)}." if pads else "Pad the layers of the smaller one."
+    return message(who, expected, given, advice)
+
+
+def border(row: Row) -> int:
+    """The padding that keeps a map's size."""
+    return row.dilation[0] * (row.kernel_size[0] - 1) // 2 if row.kernel_size and row.dilation else 0
+
+
+def loses_border(row: Row) -> bool:
+    """Whether a convolution or pool of stride 1 makes its map smaller for want of padding."""
+    if not row.kernel_size or not row.stride or not row.dilation or isinstance(row.padding, str) or row.padding is None:
+        return False
+    windows = zip(row.kernel_size, row.stride, row.padding, row.dilation, strict=True)
+    return all(s == 1 and 2 * p < d * (k - 1) for k, s, p, d in windows)
 
 
 def window_words(failure: Failure, shape: Shape) -> str | None:

@@ -11,8 +11,21 @@ from typing import NamedTuple, TypeAlias
 from ..shapes import adaptive_pool_windows
 
 Number: TypeAlias = int | Fraction
-# What a dimension of a tensor runs along: no axis of the input, one of them, or several folded into one another.
-Label: TypeAlias = "int | tuple[tuple[int, Label], ...] | None"
+
+
+class Digit(NamedTuple):
+    """Part of a dimension: ``size`` positions, ``step`` of which lie between two along ``axis``; None is no axis.
+
+    An axis that a view cuts into blocks has a digit for the block and one for the place inside it.
+    """
+
+    size: int
+    axis: int | None
+    step: Number = 1
+
+
+# What a dimension of a tensor runs along: no axis of the input, all of one, or digits, the slowest first.
+Label: TypeAlias = int | tuple[Digit, ...] | None
 
 
 class Axis(NamedTuple):
@@ -30,7 +43,7 @@ class Axis(NamedTuple):
         size = self.size + (extent - 1) * self.jump
         return Axis(plain(size), plain(self.jump * stride), plain(self.start - before * self.jump))
 
-    def shift(self, positions: int) -> "Axis":
+    def shift(self, positions: Number) -> "Axis":
         """The same windows, counted from a later position on."""
         return self.window(1, before=-positions)
 
@@ -68,11 +81,6 @@ class Field(NamedTuple):
     axes: tuple[Axis, ...]
     aligned: bool = True
 
-    def local(self) -> bool:
-        """Whether the tensor is a map: each axis is a dimension of its own and no window is the whole input."""
-        placed = all(axis in self.labels for axis in range(len(self.axes)))
-        return bool(self.axes) and placed and not any(axis.whole for axis in self.axes)
-
 
 def plain(number: Number) -> Number:
     """A whole fraction as an integer."""
@@ -88,7 +96,7 @@ def input_field(rank: int) -> Field:
 def axes_in(label: Label) -> set[int]:
     """The axes that a label holds."""
     if isinstance(label, tuple):
-        return {axis for _, inner in label for axis in axes_in(inner)}
+        return {digit.axis for digit in label if digit.axis is not None}
     return set() if label is None else {label}
 
 
@@ -98,10 +106,9 @@ def mix(field: Field, labels: tuple[Label, ...], mixed: set[int]) -> Field:
     return Field(labels, axes, field.aligned)
 
 
-def lost(before: Field, labels: tuple[Label, ...]) -> set[int]:
-    """The axes that were labelled before and are no more."""
-    had = {axis for label in before.labels for axis in axes_in(label)}
-    return had - {axis for label in labels for axis in axes_in(label)}
+def everything(field: Field, labels: tuple[Label, ...] | None = None) -> Field:
+    """The field whose positions see all of the input."""
+    return mix(field, field.labels if labels is None else labels, set(range(len(field.axes))))
 
 
 def join(fields: list[Field], labels: tuple[Label, ...]) -> Field:
@@ -121,43 +128,6 @@ def join(fields: list[Field], labels: tuple[Label, ...]) -> Field:
             start, end = min(a.start, b.start), max(a.start + a.size, b.start + b.size)
             axes[index] = Axis(plain(end - start), max(a.jump, b.jump), start)
     return Field(labels, tuple(axes), aligned)
-
-
-def refold(
-    shape: tuple[int, ...], labels: tuple[Label, ...], new_shape: tuple[int, ...]
-) -> tuple[tuple[Label, ...], set[int]]:
-    """Labels behind a view, and the axes that it cuts into parts that stand for no axis.
-
-    Dimensions folded into one remember what they were and unfold again; those of one element come and go.
-    """
-    if shape == new_shape:
-        return labels, set()
-    factors = [
-        piece for size, label in zip(shape, labels, strict=True) for piece in pieces(size, label) if piece[0] > 1
-    ]
-    new_labels: list[Label] = [None] * len(new_shape)
-    cut: set[int] = set()
-    targets = [index for index, size in enumerate(new_shape) if size > 1]
-    while factors and targets:
-        group, places = [factors.pop(0)], [targets.pop(0)]
-        old, new = group[0][0], new_shape[places[0]]
-        while old != new and (factors if old < new else targets):
-            if old < new:
-                group.append(factors.pop(0))
-                old *= group[-1][0]
-            else:
-                places.append(targets.pop(0))
-                new *= new_shape[places[-1]]
-        if len(places) == 1:
-            new_labels[places[0]] = group[0][1] if len(group) == 1 else tuple(group)
-        else:
-            cut |= {axis for _, label in group for axis in axes_in(label)}
-    return tuple(new_labels), cut
-
-
-def pieces(size: int, label: Label) -> tuple[tuple[int, Label], ...]:
-    """A dimension as the dimensions that were folded into it."""
-    return label if isinstance(label, tuple) else ((size, label),)
 
 
 def in_pixels(

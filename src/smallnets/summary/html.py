@@ -8,13 +8,13 @@ from pathlib import Path
 from string import Template
 
 from .blocks import Block, blocks
-from .table import Summary, number
+from .table import Table, number
 from .text import alike, kernel_words, pixels, shape_words, size_units, size_words, units
 
 HERE = Path(__file__).parent
 
 
-def page(summary: Summary, above: str = "", marks: Mapping[str, tuple[str, str]] | None = None) -> str:
+def page(summary: Table, above: str = "", marks: Mapping[str, tuple[str, str]] | None = None) -> str:
     """One self-contained page: drawing, numbers, receptive field over a picture, sortable table.
 
     Args:
@@ -35,11 +35,10 @@ def page(summary: Summary, above: str = "", marks: Mapping[str, tuple[str, str]]
     )
 
 
-def data(summary: Summary, marks: Mapping[str, tuple[str, str]]) -> str:
+def data(summary: Table, marks: Mapping[str, tuple[str, str]]) -> str:
     """What the page's script draws."""
     drawn = blocks(summary)
-    inputs = summary.rows[0].input
-    shape = inputs[0] if inputs and isinstance(inputs[0], tuple) else inputs
+    shape = summary.input_shape
     maps = [index for index, row in enumerate(summary.rows) if row.receptive_field and len(row.shape) == 4]
     content = {
         "rows": [asdict(row) for row in summary.rows],
@@ -55,14 +54,14 @@ def data(summary: Summary, marks: Mapping[str, tuple[str, str]]) -> str:
     return json.dumps(content, default=number, separators=(",", ":"))
 
 
-def mark_of(block: Block, summary: Summary, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+def mark_of(block: Block, summary: Table, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
     """The mark of the layers that a block draws, or of the innermost module around them."""
     paths = [summary.rows[row].path for row in block.rows]
     around = [path for path in marks if any(one == path or one.startswith(f"{path}.") for one in paths)]
     return marks[max(around, key=len)] if around else None
 
 
-def figures(summary: Summary) -> str:
+def figures(summary: Table) -> str:
     """The totals as large numbers."""
     totals = summary.totals
     fields = [row.receptive_field for row in summary.rows if row.receptive_field and len(row.shape) == 4]
@@ -79,7 +78,7 @@ def figures(summary: Summary) -> str:
     return "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in shown)
 
 
-def remarks(summary: Summary) -> str:
+def remarks(summary: Table) -> str:
     """The failure and the notes, where there are any."""
     lines = [f'<section class="failure" role="alert">{escape(summary.failure)}</section>'] if summary.failure else []
     lines += [f'<section class="note">{escape(note)}</section>' for note in summary.notes]
@@ -90,7 +89,7 @@ NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums"
 LEFT = "text-align:left"
 
 
-def notebook(summary: Summary) -> str:
+def notebook(summary: Table) -> str:
     """The table alone, in the notebook's own style."""
     heads = ("layer", "type", "output", "kernel", "params", "MACs", "field", "jump")
     lines: list[str] = []

@@ -5,11 +5,11 @@ from typing import NamedTuple
 from torch import nn
 
 from ..errors import ShapeError, message, nearest
-from .field import Field, Number
+from .field import Field, Number, axes_in
 from .inputs import InputSize
 from .row import Row
 from .summarize import summarize
-from .table import Summary
+from .summary import Summary
 
 
 class ReceptiveField(NamedTuple):
@@ -84,10 +84,23 @@ def last_map(summary: Summary) -> int:
 
 
 def is_feature_map(row: Row, seen: Field | None) -> bool:
-    """Whether a row's output still lies over the picture; the fixed grids of adaptive pools no longer count."""
+    """Whether a row's output still lies over the picture, as a map or as tokens.
+
+    The fixed grids of adaptive pools no longer count, nor do vectors that hold channels beside places.
+    """
     if seen is None or not seen.axes or "adaptive" in row.type.lower():
         return False
-    places = [seen.labels.index(axis) for axis in range(len(seen.axes)) if axis in seen.labels]
-    if len(places) < len(seen.axes):
+    places = [places_of(seen, axis) for axis in range(len(seen.axes))]
+    if not any(places) or any(not dims and not axis.whole for dims, axis in zip(places, seen.axes, strict=True)):
         return False
-    return not any(axis.whole for axis in seen.axes) or all(row.shape[dim] > 1 for dim in places)
+    return not any(axis.whole for axis in seen.axes) or any(row.shape[dim] > 1 for dims in places for dim in dims)
+
+
+def places_of(seen: Field, axis: int) -> list[int]:
+    """The dimensions that run along an axis and along nothing that is none."""
+    return [
+        dim
+        for dim, label in enumerate(seen.labels)
+        if label == axis
+        or (isinstance(label, tuple) and axis in axes_in(label) and all(digit.axis is not None for digit in label))
+    ]

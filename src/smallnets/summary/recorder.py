@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .abstract import NoData, NoDevice, Op, undisturbed
+from ..errors import SmallnetsError
+from .abstract import NoData, NoDevice, floats_to_meta, undisturbed
 from .calls import (
     SILENT,
     function_name,
@@ -20,54 +20,19 @@ from .calls import (
     rows_behind,
     set_row,
     shapes_in,
-    storage_id,
     tensors_of,
     type_name,
     window_of,
 )
+from .copier import storage_id
 from .costs import cost, nbytes
-from .field import Field, in_pixels
-from .propagate import field_of, propagate, start_field, tensors_in
+from .field import in_pixels
+from .op import Op
+from .propagate import propagate
+from .record import Failure, Open, Record
 from .replica import Replica
-from .row import Row, Shape
-
-
-@dataclass(slots=True)
-class Open:
-    """A call in progress: what it is and takes, what its operations cost so far, its window if it has one."""
-
-    path: str
-    type: str
-    kind: str
-    inputs: tuple[Shape, ...]
-    sources: tuple[int, ...]
-    params: int = 0
-    macs: int = 0
-    elementwise: int = 0
-    window: tuple[Any, Any, Any, Any] | None = None
-
-
-@dataclass(slots=True)
-class Failure:
-    """The call that gave out: where, what, with which shapes, and PyTorch's or the net's own words."""
-
-    path: str
-    type: str
-    module: nn.Module | None
-    inputs: tuple[Shape, ...]
-    cause: Exception
-
-
-@dataclass(slots=True)
-class Record:
-    """All that a run leaves behind."""
-
-    rows: list[Row] = field(default_factory=list)
-    modules: dict[str, str] = field(default_factory=dict)
-    storages: dict[int, int] = field(default_factory=dict)
-    failure: Failure | None = None
-    fields: list[Field | None] = field(default_factory=list)
-    sources: list[tuple[int, ...]] = field(default_factory=list)
+from .row import Row
+from .tracked import field_of, set_field, start_field, tensors_in
 
 
 class Recorder:
@@ -83,10 +48,14 @@ class Recorder:
         self._alive: list[Tensor] = []
         self._wrapped: list[tuple[nn.Module, Any]] = []
 
-    def run(self, args: list[Tensor], kwargs: dict[str, Tensor]) -> Record:
-        for tensor in (*args, *kwargs.values()):
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Record:
+        inputs = [tensor for tensor in tensors_of((args, kwargs)) if tensor.is_meta] or tensors_of((args, kwargs))
+        for tensor in inputs:
             start_field(tensor)
-        self._sides = tuple(next(iter((*args, *kwargs.values()))).shape[2:])
+        pictures = [tensor for tensor in inputs if tensor.dim() > 2] or inputs
+        self._sides = tuple(pictures[0].shape[2:])
+        self.record.inputs = tuple(tuple(tensor.shape) for tensor in inputs)
+        self.record.input_bytes = sum(nbytes(tensor) for tensor in inputs)
         module = self.replica.module
         self._wrap(module)
         try:
@@ -95,6 +64,8 @@ class Recorder:
         except Exception as cause:
             if self.record.failure is None:
                 self.record.failure = Failure("", self.replica.type, module, (), cause)
+            elif isinstance(cause, SmallnetsError):  # a net of the zoo has explained what its layer said
+                self.record.failure.cause = cause
         finally:
             self._unwrap()
             self._alive.clear()
@@ -111,21 +82,29 @@ class Recorder:
             self._wrapped.append((module, module.__dict__.get("forward")))
             call = self.leaf if leaf else self.container
             module.__dict__["forward"] = functools.partial(call, path, module, module.forward)
+            for key, hook in module.__dict__["_forward_pre_hooks"].items():
+                module.__dict__["_forward_pre_hooks"][key] = functools.partial(self._quietly, hook)
 
     def _unwrap(self) -> None:
         for module, own in self._wrapped:
+            for key, hook in module.__dict__["_forward_pre_hooks"].items():
+                module.__dict__["_forward_pre_hooks"][key] = getattr(hook, "args", (hook,))[0]
             if own is None:
                 module.__dict__.pop("forward", None)
             else:
                 module.__dict__["forward"] = own
 
+    def _quietly(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Something that makes a weight, which is no cost of the picture's."""
+        opened, self._open = self._open, Open("", "", "module", (), ())
+        try:
+            return run(*args, **kwargs)
+        finally:
+            self._open = opened
+
     def container(self, path: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if isinstance(module, parametrize.ParametrizationList):  # makes a weight; that is no cost of the picture's
-            opened, self._open = self._open, Open(path, type_name(module), "module", (), ())
-            try:
-                return forward(*args, **kwargs)
-            finally:
-                self._open = opened
+        if isinstance(module, parametrize.ParametrizationList):
+            return self._quietly(forward, *args, **kwargs)
         if self._open is not None:
             return forward(*args, **kwargs)
         self.record.modules.setdefault(path, type_name(module))
@@ -144,7 +123,8 @@ class Recorder:
         if type(module).__module__.startswith("torch.nn."):
             # PyTorch's own layers name no device, so that nobody has to watch their calls: most of the time saved.
             with torch._C.DisableTorchFunction():  # pyright: ignore[reportPrivateUsage]
-                return self._leaf(path, module, forward, args, kwargs)
+                # A state made on the spot is taken as it would be beside the weights.
+                return self._leaf(path, module, forward, floats_to_meta(args), floats_to_meta(kwargs))
         return self._leaf(path, module, forward, args, kwargs)
 
     def _leaf(self, path: str, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -187,13 +167,23 @@ class Recorder:
 
     def operation(self, op: Op, args: Any, kwargs: Any, out: Any) -> None:
         """One ATen op: its cost goes to the call in progress, its field to its outputs."""
-        if self._open is not None:
-            macs, elementwise = cost(op.name, args, out)
-            self._open.macs += macs
-            self._open.elementwise += elementwise
-            if (window := window_of(op.name, args)) is not None:
-                self._open.window = window
-        propagate(op.name, op.pointwise, args, kwargs, out)
+        opened = self._open or self._stray(op, args)
+        macs, elementwise, counted = cost(op, args, out)
+        opened.macs += macs
+        opened.elementwise += elementwise
+        if not counted:
+            self.record.uncounted.setdefault((opened.path, op.name))
+        if (window := window_of(op.name, args)) is not None:
+            opened.window = window
+        if not propagate(op, args, kwargs, out):
+            self.record.unfollowed.setdefault((opened.path, op.name))
+        if self._open is None and (opened.macs or (opened.elementwise and field_of(tensors_of(out)[0]) is not None)):
+            self._emit(opened, out, None)
+
+    def _stray(self, op: Op, args: Any) -> Open:
+        """A call that PyTorch's Python face did not show, such as one inside a scripted function."""
+        sources = [tensor for tensor in tensors_in(args) if field_of(tensor) is not None]
+        return Open(self.path, op.name, "function", shapes_in(sources), rows_behind(sources))
 
     def _emit(self, opened: Open, out: Any, padding: str | None) -> None:
         outputs = tensors_of(out)
@@ -230,21 +220,47 @@ class Recorder:
     def _fail(self, path: str, type_: str, module: nn.Module | None, given: Any, cause: Exception) -> None:
         # The innermost call comes first; those around it only pass the error on.
         if self.record.failure is None:
-            self.record.failure = Failure(path, type_, module, shapes_in(given), cause)
+            tensors = [tensor for tensor in tensors_of(given) if field_of(tensor) is not None]
+            branches = [self.record.ancestors(rows_behind([tensor])) for tensor in tensors]
+            shared = set[int].intersection(*branches) if branches else set[int]()
+            behind = tuple([self.record.rows[index] for index in sorted(branch - shared)] for branch in branches)
+            shapes = shapes_in(tensors if module is None and tensors else given)
+            self.record.failure = Failure(path, type_, module, shapes, cause, behind)
 
 
 class Ops(NoData):
     """Shows each ATen op to the recorder."""
 
     def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
+        super().__init__(recorder.replica.constants)
         self.recorder = recorder
 
     def record(self, op: Op, func: Any, args: Any, kwargs: Any) -> Any:
+        if self.recorder.busy:
+            return self.look(op, func, args, kwargs)
+        with torch._C.DisableTorchFunction():  # pyright: ignore[reportPrivateUsage]  # else it would be seen twice
+            return self.look(op, func, args, kwargs)
+
+    def look(self, op: Op, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run one op and show it."""
         args = self.recorder.before(op, args)
+        if op.reshapes:  # afterwards nobody could tell what the shape was
+            return reshaped(self.recorder, op, super().record, func, args, kwargs)
         out = super().record(op, func, args, kwargs)
         self.recorder.operation(op, args, kwargs, out)
         return out
+
+
+def reshaped(recorder: Recorder, op: Op, run: Callable[..., Any], func: Any, args: Any, kwargs: Any) -> Any:
+    """One op that changes the shape of its argument in place, seen as if it made a new one."""
+    x = args[0]
+    before = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
+    set_field(before, field_of(x))
+    out = run(op, func, args, kwargs)
+    after = torch.empty_strided(out.shape, out.stride(), dtype=out.dtype, device="meta")
+    recorder.operation(op, (before, *args[1:]), kwargs, after)
+    set_field(out, field_of(after))
+    return out
 
 
 class Calls(NoDevice):

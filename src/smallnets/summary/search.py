@@ -1,24 +1,33 @@
 """The smallest picture that a net can take, found by trying without data."""
 
-import torch
-from torch import nn
+from collections.abc import Callable, Iterator
 
-from ..errors import ShapeError, message
+from torch import Tensor, nn
+
+from ..errors import OptionError, ShapeError, message
 from ..models.base import Net
-from .abstract import NoData, NoDevice, undisturbed
-from .inputs import check_batch_size, make_inputs
+from .inputs import Call, Sized, abstracted, call_of_inputs, call_of_sizes, check_batch_size, leaves
+from .probe import LARGEST, Probe, first_that_passes
 from .replica import Replica
 
-LARGEST = 512  # pixels; a net that needs more has a fixed size of its own
 
-
-def min_input_size(model: nn.Module, *, training: bool = False, batch_size: int = 2) -> tuple[int, int]:
+def min_input_size(
+    model: nn.Module,
+    *,
+    training: bool = False,
+    batch_size: int = 2,
+    channels: int | None = None,
+    input: Tensor | Callable[[int, int], object] | None = None,  # what it is called
+) -> tuple[int, int]:
     """Smallest (h, w) that the model takes: the smallest square, made narrower where a side may be.
 
     Args:
-        model: Any module over pictures (N, C, H, W); C is taken from its first convolution.
+        model: Any module over pictures (N, C, H, W).
         training: Try in training mode, where batch norm refuses a single value per channel.
         batch_size: Pictures in a batch; 1 matters in training.
+        channels: C. By default that which some picture passes with: the first convolution's, 3, 1, or another's.
+        input: What the model is called with where that is not one picture of floats: a tensor (N, C, H, W), for its
+            channels and its type, or a function of (h, w) that returns what ``summarize`` takes as ``inputs``.
 
     Raises:
         ShapeError: When no picture up to 512x512 passes.
@@ -28,46 +37,58 @@ def min_input_size(model: nn.Module, *, training: bool = False, batch_size: int 
     (32, 32)
     """
     check_batch_size("min_input_size", batch_size)
-    found = Probe(Replica(model), channels_of(model), training, batch_size).smallest()
-    if found is None:
-        expected = f"a model that takes some picture of {channels_of(model)} channels up to {LARGEST}x{LARGEST}"
-        raise ShapeError(message("min_input_size", expected, f"{type(model).__name__}, which takes none"))
-    return found
+    replica = Replica(model)
+    tried: list[str] = []
+    for words, make in pictures(replica, model, channels, input):
+        probe = Probe(replica, make, training, batch_size)
+        found = smallest(probe)
+        if found is not None:
+            return found
+        tried.append(words)
+    expected = f"a model that takes some picture{' of ' * any(tried)}{' or '.join(tried)} up to {LARGEST}x{LARGEST}"
+    advice = "" if channels or input is not None else "Say what its pictures are with channels= or input=."
+    raise ShapeError(message("min_input_size", expected, f"{type(model).__name__}, which takes none", advice))
 
 
-class Probe:
-    """Tries sizes on one replica."""
-
-    def __init__(self, replica: Replica, channels: int, training: bool = False, batch_size: int = 1) -> None:
-        self.replica, self.channels, self.training, self.batch_size = replica, channels, training, batch_size
-
-    def runs(self, height: int, width: int) -> bool:
-        """Whether the net takes a picture of that size."""
-        args, _ = make_inputs((self.channels, height, width), self.batch_size, self.replica.dtype)
-        module = self.replica.module
-        self.replica.train(self.training)
-        try:
-            with undisturbed(), torch.no_grad(), NoData(), NoDevice():
-                module(*args)
-        except Exception:
-            return False
-        finally:
-            self.replica.train(False)
-        return True
-
-    def smallest(self, largest: int = LARGEST) -> tuple[int, int] | None:
-        """The first square side that passes, then each side alone as far down as it goes, if both may at once."""
-        side = next((side for side in range(1, largest + 1) if self.runs(side, side)), None)
-        if side is None:
-            return None
-        height = next(height for height in range(1, side + 1) if self.runs(height, side))
-        width = next(width for width in range(1, side + 1) if self.runs(side, width))
-        return (height, width) if self.runs(height, width) else (side, side)
+def pictures(
+    replica: Replica, model: nn.Module, channels: int | None, given: object
+) -> Iterator[tuple[str, Callable[[int, int], Call]]]:
+    """The kinds of picture to try: (words for them, the call for an (h, w))."""
+    if callable(given) and not isinstance(given, Tensor):
+        yield "", lambda h, w: call_of_inputs("min_input_size", replica.module, given(h, w))
+        return
+    if given is not None:
+        if not isinstance(given, Tensor) or given.dim() < 3 or channels is not None:
+            expected = "input to be a tensor (N, C, H, W) or a function of (h, w), without channels"
+            raise OptionError(message("min_input_size", expected, type(given).__name__))
+        (size,) = leaves(abstracted(given))
+        yield "", lambda h, w: Call((Sized((*size.size[1:-2], h, w), size.dtype),), {})
+        return
+    for count in [channels] if channels is not None else channels_of(model):
+        check_count("channels", count)
+        yield f"{count} channels", lambda h, w, count=count: call_of_sizes((count, h, w))  # type: ignore[misc]
 
 
-def channels_of(model: nn.Module) -> int:
-    """Channels of the pictures that a model takes, read off its first convolution."""
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no count."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ShapeError(message("min_input_size", f"{name} to be an integer of at least 1", repr(value)))
+
+
+def channels_of(model: nn.Module) -> list[int]:
+    """Channels that the pictures of a model may have, the likeliest first."""
     if isinstance(model, Net):
-        return model.input_size[0]
-    found = (module for module in model.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d))
-    return next((module.in_channels for module in found), 3)
+        return [model.input_size[0]]
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    first = [module.in_channels for module in convolutions[:1]]
+    return list(dict.fromkeys((*first, 3, 1, *(module.in_channels for module in convolutions))))
+
+
+def smallest(probe: Probe) -> tuple[int, int] | None:
+    """The first square side that passes, then each side alone as far down as it goes, if both may at once."""
+    side = first_that_passes(lambda side: probe.failure(side, side))
+    if side is None:
+        return None
+    height = first_that_passes(lambda height: probe.failure(height, side), side) or side
+    width = first_that_passes(lambda width: probe.failure(side, width), side) or side
+    return (height, width) if probe.runs(height, width) else (side, side)

@@ -6,14 +6,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import ShapeError
-from .abstract import Op
 from .explain import explain
-from .inputs import InputSize, check_input_size, check_signature, make_inputs
-from .propagate import field_of, tensors_in
+from .inputs import InputSize, call_of_sizes, check_input_size, check_signature, make_inputs
+from .op import Op
 from .recorder import Recorder
 from .replica import Replica
 from .row import Shape
+from .tracked import field_of, set_field, tensors_in
 
+GATES = frozenset(("mul", "mul_", "div", "div_"))
 ADDITIONS = frozenset(("add", "add_", "sub", "sub_"))
 
 
@@ -23,7 +24,7 @@ class Mismatch:
 
     Attributes:
         path: The module whose forward joins them.
-        operation: ``"add"`` or ``"cat"``.
+        operation: ``"add"``, ``"mul"``, ``"div"``, ``"cat"`` or ``"stack"``.
         shapes: What meets.
         broadcast: Whether PyTorch would go on without a word.
     """
@@ -58,9 +59,10 @@ def check_shortcuts(model: nn.Module, input_size: InputSize) -> list[Mismatch]:
     """
     check_input_size("check_shortcuts", input_size)
     replica = Replica(model)
-    check_signature("check_shortcuts", replica.module, input_size)
+    call = call_of_sizes(input_size)
+    check_signature("check_shortcuts", replica.module, call)
     # Two pictures: with one, a missing batch dimension would pass for a fitting one.
-    args, kwargs = make_inputs(input_size, 2, replica.dtype)
+    args, kwargs = make_inputs(call, 2, replica.dtype)
     checker = Joins(replica)
     record = checker.run(args, kwargs)
     if record.failure is not None:
@@ -82,18 +84,33 @@ class Joins(Recorder):
         if op.name in ADDITIONS and branches[0].shape != branches[1].shape:
             self._note("add", branches, broadcast=broadcasts(branches))
             return (branches[0], branches[0], *args[2:]) if not broadcasts(branches) else args
-        if op.name == "cat":
-            dim = args[1] if len(args) > 1 else 0
-            if len({shape_but(tensor, dim) for tensor in branches}) > 1:
-                self._note("cat", branches, broadcast=False)
-                first = branches[0].shape
-                fitted = [tensor.new_empty((*first[:dim], tensor.shape[dim], *first[dim + 1 :])) for tensor in branches]
-                return (fitted, *args[1:])
+        if op.name in GATES and not broadcasts(branches):  # where they broadcast, one is a gate for the other
+            self._note(op.name.rstrip("_"), branches, broadcast=False)
+            return (branches[0], branches[0], *args[2:])
+        if op.name in ("cat", "stack"):
+            parts: list[Tensor] = args[0]
+            dim = (args[1] if len(args) > 1 else 0) % parts[0].dim()
+            stacked = op.name == "stack"
+            if len({parts[0].dim(), *(part.dim() for part in parts)}) > 1 or (
+                len({tuple(part.shape) if stacked else shape_but(part, dim) for part in parts}) > 1
+            ):
+                self._note(op.name, branches, broadcast=False)
+                return ([fitted(part, parts[0], None if stacked else dim) for part in parts], *args[1:])
         return args
 
     def _note(self, operation: str, branches: list[Tensor], *, broadcast: bool) -> None:
         shapes = tuple(tuple(tensor.shape) for tensor in branches)
         self.found.append(Mismatch(self.path, operation, shapes, broadcast))
+
+
+def fitted(part: Tensor, first: Tensor, dim: int | None) -> Tensor:
+    """A part in the shape of the first, but for the dimension along which they are laid together."""
+    shape = list(first.shape)
+    if dim is not None and part.dim() == first.dim():
+        shape[dim] = part.shape[dim]
+    out = part.new_empty(shape)
+    set_field(out, field_of(first))
+    return out
 
 
 def shape_but(tensor: Tensor, dim: int) -> tuple[int, ...]:

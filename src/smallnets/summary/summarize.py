@@ -1,19 +1,33 @@
 """``summarize``: run a replica once and put what was seen on a table."""
 
-from typing import Any
+from functools import partial
 
 from torch import Tensor, nn
 
-from ..errors import ShapeError
+from ..errors import ShapeError, message
 from ..models.base import Net
 from .explain import explain, name_of
-from .inputs import InputSize, check_batch_size, check_input_size, check_signature, make_inputs
-from .recorder import Record, Recorder
+from .inputs import (
+    Call,
+    InputSize,
+    call_of_inputs,
+    call_of_sizes,
+    check_batch_size,
+    check_input_size,
+    check_signature,
+    make_inputs,
+)
+from .memory import saved_bytes
+from .record import Record
+from .recorder import Recorder
 from .replica import Replica
-from .table import Summary, Totals
+from .summary import Summary
+from .table import Totals
 
 
-def summarize(model: nn.Module, input_size: InputSize, *, batch_size: int = 1) -> Summary:
+def summarize(
+    model: nn.Module, input_size: InputSize | None = None, *, batch_size: int = 1, inputs: object = None
+) -> Summary:
     """Every size, cost and receptive field of a net, without computing anything.
 
     The model is only read: the run happens on a copy that has no data, in eval mode, without hooks.
@@ -23,9 +37,13 @@ def summarize(model: nn.Module, input_size: InputSize, *, batch_size: int = 1) -
         input_size: Size of one picture, (C, H, W), without the batch dimension; a list of sizes for several inputs, a
             dict of sizes for inputs by name. A tensor stands for its own shape and type, batch dimension and all.
         batch_size: Pictures in a batch; costs and activation bytes are the batch's.
+        inputs: Instead of ``input_size``, what the model is called with, of any structure: a tuple or list of the
+            arguments in order, a dict of those by name, or the one argument. A tensor stands for its shape and type,
+            a pair like ``((128,), torch.int64)`` for a batch of that size; all else is handed on as it is.
 
     Returns:
         The table. Where the model fails part-way it ends before that layer, and ``summary.failure`` says why.
+        ``summary.notes`` names what could not be counted or followed.
 
     Raises:
         ShapeError: When the size cannot be one, the model cannot be copied, or it fails before its first layer.
@@ -35,36 +53,45 @@ def summarize(model: nn.Module, input_size: InputSize, *, batch_size: int = 1) -
     >>> summary.totals.params, summary.rows[0].output, summary.rows[0].receptive_field
     (469532, (1, 32, 32, 32), (5, 5))
     """
-    check_input_size("summarize", input_size)
     check_batch_size("summarize", batch_size)
+    if (input_size is None) == (inputs is None):
+        raise ShapeError(
+            message("summarize", "one of input_size and inputs", "both" if inputs is not None else "neither")
+        )
+    if inputs is None:
+        check_input_size("summarize", input_size)
     replica = Replica(model)
-    check_signature("summarize", replica.module, input_size)
-    record = trace(replica, input_size, batch_size)
+    if inputs is None:
+        call = call_of_sizes(input_size)
+        check_signature("summarize", replica.module, call)
+    else:
+        call = call_of_inputs("summarize", replica.module, inputs)
+    record = trace(replica, call, batch_size)
     failure = explain(replica, record, input_size) if record.failure else None
     if failure and isinstance(replica.module, Net) and not record.rows:
         # The net's own check has the better words, the run without it the table up to the layer that gives out.
-        record = trace(unchecked(replica), input_size, batch_size)
+        record = trace(unchecked(replica), call, batch_size)
     if failure and not record.rows:
         raise ShapeError(failure)
     return Summary(
         model=name_of(replica),
-        input_size=input_size,
+        input_size=record.inputs[0][1:] if input_size is None else input_size,
         batch_size=batch_size,
         rows=tuple(record.rows),
-        totals=total(replica, record, input_size, batch_size),
+        totals=total(replica, record),
         modules=record.modules,
         failure=failure,
-        notes=tuple(misalignments(record)),
-        _replica=replica,
+        notes=(*misalignments(record), *gaps(record), *recurrent(record)),
+        input_shape=next((shape for shape in record.inputs if len(shape) > 2), record.inputs[0]),
+        _memory=partial(saved_bytes, replica, call),
         fields=tuple(record.fields),
         sources=tuple(record.sources),
     )
 
 
-def trace(replica: Replica, input_size: Any, batch_size: int) -> Record:
-    """Run the replica on abstract inputs of that size."""
-    args, kwargs = make_inputs(input_size, batch_size, replica.dtype)
-    return Recorder(replica).run(args, kwargs)
+def trace(replica: Replica, call: Call, batch_size: int) -> Record:
+    """Run the replica on abstract inputs."""
+    return Recorder(replica).run(*make_inputs(call, batch_size, replica.dtype))
 
 
 def unchecked(replica: Replica) -> Replica:
@@ -77,11 +104,9 @@ def unchecked(replica: Replica) -> Replica:
     return replica
 
 
-def total(replica: Replica, record: Record, input_size: Any, batch_size: int) -> Totals:
+def total(replica: Replica, record: Record) -> Totals:
     """The sums; a parameter or storage that is shared counts once."""
     parameters = list(replica.module.parameters())
-    args, kwargs = make_inputs(input_size, batch_size, replica.dtype)
-    inputs = (*args, *kwargs.values())
     params = sum(parameter.numel() for parameter in parameters)
     trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     return Totals(
@@ -93,7 +118,7 @@ def total(replica: Replica, record: Record, input_size: Any, batch_size: int) ->
         activation_bytes=sum(record.storages.values()),
         param_bytes=sum(parameter.numel() * parameter.element_size() for parameter in parameters),
         buffer_bytes=sum(buffer.numel() * buffer.element_size() for buffer in replica.module.buffers()),
-        input_bytes=sum(tensor.numel() * tensor.element_size() for tensor in inputs),
+        input_bytes=record.input_bytes,
     )
 
 
@@ -107,3 +132,26 @@ def misalignments(record: Record) -> list[str]:
             notes.append(f"Branches of different strides meet at {where}: behind it no one receptive field fits.")
         aligned = seen is None or seen.aligned
     return notes
+
+
+def gaps(record: Record) -> list[str]:
+    """One sentence for each op whose field was not followed, or whose cost is not counted."""
+    notes: list[str] = []
+    for found, words in (
+        (record.unfollowed, "The receptive field is not followed through {}: behind it the whole input is taken."),
+        (record.uncounted, "The cost of {} is not known and counts as 0 MACs."),
+    ):
+        places: dict[str, list[str]] = {}
+        for path, op in found:
+            places.setdefault(op, []).append(path or "forward")
+        for op, paths in places.items():
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            notes.append(words.format(f"{op} in {paths[0]}{more}"))
+    return notes
+
+
+def recurrent(record: Record) -> list[str]:
+    """A sentence on what training an LSTM keeps, which its kernel alone knows."""
+    paths = [row.path for row in record.rows if row.type == "LSTM"]
+    words = "training_memory counts {} step by step; the kernels of oneDNN and cuDNN keep more, in a form of their own."
+    return [words.format(" and ".join(dict.fromkeys(path or "the LSTM" for path in paths)))] if paths else []

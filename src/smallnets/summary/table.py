@@ -1,23 +1,20 @@
-"""The table itself: rows, totals, and every form they can be given."""
+"""The table itself: rows and totals, and the forms that data takes."""
 
 import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .field import Field
-from .replica import Replica
-from .row import Row
+from .row import Row, Shape
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .diff import SummaryDiff
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +40,8 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What a net is made of, call by call; ``print`` it, or look at its ``rows`` and ``totals``.
+class Table:
+    """What a net is made of, call by call, as data.
 
     Attributes:
         model: The builder's name of a net of the zoo, else the model's class.
@@ -54,6 +51,7 @@ class Summary:
         modules: Class of each module that calls others, by path.
         failure: Why the model gave out behind the last row, in one sentence; None when it ran through.
         notes: What else a reader should know, a sentence each.
+        input_shape: Shape of the first picture among the inputs, batch dimension in front.
         fields: How each row's output lies over the input, for ``receptive_field``.
         sources: The rows whose outputs each row takes; -1 is the input.
     """
@@ -66,7 +64,8 @@ class Summary:
     modules: Mapping[str, str]
     failure: str | None = None
     notes: tuple[str, ...] = ()
-    _replica: Replica | None = field(default=None, repr=False, compare=False)
+    input_shape: Shape = ()
+    _memory: Callable[[int], int] | None = field(default=None, repr=False, compare=False)
     fields: tuple[Field | None, ...] = field(default=(), repr=False, compare=False)
     sources: tuple[tuple[int, ...], ...] = field(default=(), repr=False, compare=False)
 
@@ -74,27 +73,6 @@ class Summary:
     def flops(self) -> int:
         """Floating-point operations of the multiply-accumulates: two for each."""
         return 2 * self.totals.macs
-
-    def training_memory(self, batch_size: int = 2) -> int:
-        """Bytes that PyTorch keeps from the forward for the backward pass, in training mode.
-
-        Args:
-            batch_size: Pictures in a batch.
-
-        Returns:
-            The sum over unique storages, without parameters and buffers.
-
-        Raises:
-            ShapeError: When the model cannot run at that size.
-
-        >>> from smallnets import lenet5, summarize
-        >>> summarize(lenet5(), (1, 32, 32)).training_memory(batch_size=1)
-        49040
-        """
-        from .memory import saved_bytes
-
-        assert self._replica is not None
-        return saved_bytes(self._replica, self.input_size, batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """``{"rows": [...], "totals": {...}, ...}``, shapes as tuples with the batch dimension in front."""
@@ -137,57 +115,6 @@ class Summary:
         return pd.DataFrame(
             [asdict(row) for row in self.rows], columns=[column.name for column in dataclasses.fields(Row)]
         )
-
-    def to_classic(self) -> str:
-        """The table in the layout of the older tools: layer and number, output shape, parameters, megabytes."""
-        from .classic import classic
-
-        return classic(self)
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """One self-contained page: the net drawn to scale, its table, its receptive field over a picture.
-
-        Args:
-            path: Where to write it too.
-
-        Returns:
-            The page's text.
-        """
-        from .html import page
-
-        text = page(self)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """The net as feature-map blocks to scale, through matplotlib.
-
-        Args:
-            path: Where to write it, as the suffix says (.png, .svg, .pdf).
-
-        Returns:
-            The matplotlib figure.
-        """
-        from .drawing import draw
-
-        return draw(self, path)
-
-    def diff(self, other: "Summary") -> "SummaryDiff":
-        """What ``other`` adds to, removes from and changes in this net."""
-        from .diff import compare
-
-        return compare(self, other)
-
-    def __str__(self) -> str:
-        from .text import text
-
-        return text(self)
-
-    def _repr_html_(self) -> str:
-        from .html import notebook
-
-        return notebook(self)
 
 
 def number(value: object) -> float:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from .row import Row
-from .table import Summary
+from .table import Table
 
 WIDTH = 120
 HEADS = ("layer", "output", "kernel", "params", "MACs", "field", "jump")
 
 
-def text(summary: Summary) -> str:
+def text(summary: Table) -> str:
     """The whole table with its totals, failure and notes."""
     lines = list(tree(summary))
     cells = [HEADS, *(line[1:] for line in lines)]
@@ -34,7 +34,7 @@ def text(summary: Summary) -> str:
     return "\n".join([title, rule, show(HEADS), rule, *body, rule, *footer(summary)])
 
 
-def tree(summary: Summary) -> Iterator[tuple[str, ...]]:
+def tree(summary: Table) -> Iterator[tuple[str, ...]]:
     """One line a row, and one for each module on the way down to it: (kind, name, output, ...)."""
     above: list[str] = []
     for row in summary.rows:
@@ -60,7 +60,7 @@ def tree(summary: Summary) -> Iterator[tuple[str, ...]]:
         )
 
 
-def footer(summary: Summary) -> Iterator[str]:
+def footer(summary: Table) -> Iterator[str]:
     totals = summary.totals
     frozen = f", {totals.frozen:,} of them frozen" if totals.frozen else ""
     yield f"parameters   {totals.params:,}{frozen} ({size_units(totals.param_bytes)})"

@@ -8,10 +8,10 @@ import copy
 from torch import Tensor, nn
 
 from ..errors import OptionError, message
-from ..inputs import check_input
+from ..inputs import takes_pictures
 from ..models.alexnet import AlexNet
 from ..models.vgg import VGG
-from ..shapes.input_rule import last_side, smallest_side
+from ..shapes.input_rule import InputRule, last_side, smallest_side
 
 
 class FullyConvolutional(nn.Module):
@@ -25,8 +25,10 @@ class FullyConvolutional(nn.Module):
 
     def __init__(self, model: VGG | AlexNet) -> None:
         super().__init__()
-        rule = model._rule  # pyright: ignore[reportPrivateUsage]
-        assert model.avgpool is not None
+        rule = model.input_rule()
+        if rule is None or model.avgpool is None:
+            got, advice = "a net with another kind of layer in front of its head", "Convert it by hand."
+            raise OptionError(message("to_fully_convolutional", "the layers that its builder made", got, advice))
         pool = int(model.avgpool.output_size)  # type: ignore[arg-type]  # pyright: ignore
         natural = max(model.input_size[1], smallest_side(rule.windows, pool))  # where the pool enlarges nothing
         side = last_side(rule.windows, natural)
@@ -45,9 +47,17 @@ class FullyConvolutional(nn.Module):
         self._rule = rule._replace(least=smallest_side(rule.windows, side))
         self.train(model.training)
 
+    @takes_pictures
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N classes H' W'
-        x = check_input(x, next(self.parameters(), None), self._rule, self.training)
         return self.classifier(self.pool(self.features(x)))
+
+    def is_natural(self, x: Tensor) -> bool:
+        """Whether what PyTorch computes of this picture is right, at a glance; of others the rule is asked."""
+        return x.dim() == 4 and not x.is_meta
+
+    def input_rule(self) -> InputRule | None:
+        """What the net takes."""
+        return self._rule
 
 
 def to_fully_convolutional(model: VGG | AlexNet) -> FullyConvolutional:

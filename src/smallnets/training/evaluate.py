@@ -1,8 +1,9 @@
 """``evaluate``: every sample once, equally weighted, summed in float64 in batch order."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -12,28 +13,29 @@ from tqdm import tqdm
 
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
+from ..facts import facts_of
 from .feed.batches import Batch, in_order, plan_batches
-from .feed.samples import Samples, Stats, check_fit, understand, workers_errors_plain
+from .feed.samples import DataLike, Samples, check_classes, check_pictures, understand, workers_errors_plain
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
-from .plan.inference import prepare
+from .options import Loss, Precision
+from .plan.inference import fastest
 from .plan.plan import Plan, choose_device, logits_of
 from .plan.threads import steady_threads
 from .preserve import preserved
+from .records import PlanRecord
 from .tta import Views
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def evaluate(
     model: nn.Module,
-    data: Any,
+    data: DataLike,
     *,
     tta: Literal["flip", "ten-crop", "dense"] | None = None,
     scales: Sequence[int] | None = None,
     topk: Sequence[int] = (1, 5),
     batch_size: int = 256,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Precision = "auto",
     device: str | torch.device = "auto",
     progress: bool = False,
 ) -> Metrics:
@@ -50,7 +52,7 @@ def evaluate(
         batch_size: Samples at a time.
         precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: where there is enough work to gain from it, batch norms are
             folded and bf16 is taken if it is clearly faster; ``plan`` says so, and how well it agrees with fp32.
-        device: A torch device, or ``"auto"``: CUDA where there is one, else the CPU.
+        device: A torch device, or ``"auto"``: the GPU where there is one, else the CPU.
         progress: Show a progress bar.
 
     Raises:
@@ -63,38 +65,54 @@ def evaluate(
     """
     check_ints("evaluate", "topk", "rank", topk)
     check_ints("evaluate", "scales", "side", scales or ())
-    check_options("evaluate", batch_size, precision)
-    place = choose_device(device)
     views = Views(model, tta, scales) if tta is not None or scales else None
-    with preserved(model):
-        samples = understand(data, "evaluate", like=known_stats(model), size=natural_size(model))
-        check_fit(samples, model, "evaluate")
-        model.to(place).eval()
-        group = current_group(place)
-        net, plan, facts = prepare(model, samples, batch_size, precision, place, group)
-        common: dict[str, Any] = {"group": group, "topk": tuple(topk), "progress": progress}
-        plain = measure(net, samples, batch_size, plan, **common)
+    with ready("evaluate", model, data, batch_size, precision, device, shared=True) as all_set:
+        net, plan, gains, samples, group = all_set
+
+        def measured(net: nn.Module) -> Metrics:
+            return measure(net, samples, batch_size, plan, group=group, topk=tuple(topk), progress=progress)
+
+        plain = measured(net)
         if views is None:
-            return replace(plain, plan={**plain.plan, **facts})
-        found = measure(views.to(place).eval(), samples, batch_size, plan, **common)
-        facts |= {"tta": tta, "scales": None if scales is None else list(scales), "plain_accuracy": plain.accuracy}
-        return replace(found, plan={**found.plan, **facts})
+            return replace(plain, plan={**plain.plan, **gains})
+        several = measured(views.to(plan.device).eval())
+        sides = None if scales is None else list(scales)
+        seen = PlanRecord(tta=tta, scales=sides, plain_accuracy=plain.accuracy)
+        return replace(several, plan={**several.plan, **gains, **seen})
 
 
-def check_options(who: str, batch_size: int, precision: str) -> None:
+class Ready(NamedTuple):
+    """A net that is ready to be asked: as fast as it gets, how to run it, what that gains, and what to look at."""
+
+    net: nn.Module
+    plan: Plan
+    gains: PlanRecord
+    samples: Samples
+    group: Group
+
+
+@contextlib.contextmanager
+def ready(
+    who: str,
+    model: nn.Module,
+    data: object,
+    batch_size: int,
+    precision: Precision,
+    device: str | torch.device,
+    shared: bool = False,
+) -> Generator[Ready, None, None]:
+    """Understand what is asked; in the end the net is as it was. ``shared`` is work for all of several processes."""
     check_int(who, "batch_size", batch_size)
-    check_choice(who, "precision", precision, ("auto", "fp32", "bf16"))
-
-
-def known_stats(model: nn.Module) -> Stats | None:
-    """Mean and std of the pictures that ``fit`` trained the net on, if it did."""
-    return getattr(model, "_normalisation", None)
-
-
-def natural_size(model: nn.Module) -> tuple[int, int] | None:
-    """(h, w) that the net names as its own, if it does."""
-    size = getattr(model, "input_size", None)
-    return (int(size[1]), int(size[2])) if isinstance(size, tuple) and len(size) == 3 else None
+    check_choice(who, "precision", precision, get_args(Precision))
+    place = choose_device(device)
+    with preserved(model):
+        facts = facts_of(model)
+        samples = understand(data, who, None if facts is None else (facts.mean, facts.std), model)
+        check_pictures(samples.shape, model, who)
+        check_classes(samples, model, who)
+        model.to(place).eval()
+        group = current_group(place) if shared else Group()
+        yield Ready(*fastest(model, samples, batch_size, precision, place, group), samples, group)
 
 
 def forward(
@@ -111,7 +129,9 @@ def forward(
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
-        for batch in in_order(samples, batches, plan.device, workers=0):
+        for number, batch in enumerate(in_order(samples, batches, plan.device)):
+            if number == 0:
+                check_pictures(tuple(batch.images.shape[1:]), model, who)
             next_batch(batch.images)
             yield batch, logits_of(model, batch.images, plan, who)
             bar.update(len(batch.labels))
@@ -135,6 +155,7 @@ def measure(
         raise OptionError(message("evaluate", "data that can be dealt out", "a DataLoader under torchrun", advice))
     mine = every[group.rank :: group.world]
     losses: list[Tensor] = []
+    counts: list[int] = []
     hits: list[Tensor] = []
     confusion: Tensor | None = None
     ranks: tuple[int, ...] = ()
@@ -145,15 +166,17 @@ def measure(
         if confusion is None:
             ranks = tuple(rank for rank in topk if rank <= classes)
             confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
-        losses.append(loss(logits, batch.labels).double() * len(batch.labels))
+        losses.append(loss(logits, batch.labels))
+        counts.append(len(batch.labels))
         hits.append(top_hits(logits, batch.labels, ranks))
         cells = batch.labels * classes + logits.argmax(dim=1)  # bincount would wait for a GPU
         confusion.index_add_(0, cells, torch.ones_like(cells))
-    return collect(losses, hits, confusion, ranks, samples, plan, group)
+    return collect(losses, counts, hits, confusion, ranks, samples, plan, group)
 
 
 def collect(
     losses: list[Tensor],
+    counts: list[int],
     hits: list[Tensor],
     confusion: Tensor | None,
     ranks: tuple[int, ...],
@@ -162,7 +185,8 @@ def collect(
     group: Group,
 ) -> Metrics:
     """Bring the processes' rows together in batch order."""
-    rows = torch.stack(losses).cpu().numpy() if losses else np.zeros(0)
+    # Added up on the host: in float64, which not every device has.
+    rows = torch.stack(losses).cpu().double().numpy() * np.array(counts) if losses else np.zeros(0)
     found = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
     parts = group.gather((rows, found, None if confusion is None else confusion.cpu(), ranks))
     ranks = next(part[3] for part in parts if part[2] is not None)
@@ -175,4 +199,4 @@ def collect(
     classes = round(len(total) ** 0.5)
     names = samples.classes if samples.classes is not None and len(samples.classes) == classes else None
     names = names or tuple(str(label) for label in range(classes))
-    return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_json())
+    return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_record())

@@ -1,24 +1,22 @@
 """The learning-rate range test: a short run with a rising rate (Smith 2017, "Cyclical learning rates")."""
 
+import contextlib
 import copy
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from ..errors import OptionError, check_int, check_number, message
-from .evaluate import natural_size
-from .feed.batches import plan_batches
-from .feed.feed import Feed
-from .feed.samples import understand
+from .feed.feed import Feed, OpenEpoch
+from .feed.samples import DataLike
 from .group import Group
-from .loop.checks import check_run, probe
+from .loop.start import begin
 from .loop.step import Updates
-from .options import FitOptions, OptimizerLike
-from .plan.plan import Plan, choose_device
+from .options import AugmentName, FitOptions, OptimizerLike
 from .preserve import preserved
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ class LRCurve:
 
 def find_lr(
     model: nn.Module,
-    train: Any,
+    train: DataLike,
     *,
     start: float = 1e-6,
     end: float = 10.0,
@@ -61,7 +59,7 @@ def find_lr(
     momentum: float = 0.9,
     weight_decay: float = 0.01,
     label_smoothing: float = 0.0,
-    augment: str = "auto",
+    augment: AugmentName = "auto",
     seed: int = 0,
     device: str | torch.device = "auto",
 ) -> LRCurve:
@@ -103,36 +101,32 @@ def find_lr(
     options = FitOptions(
         batch_size=batch_size, optimizer=optimizer, lr=1.0, momentum=momentum, weight_decay=weight_decay,
         schedule=lambda step, total: start * (end / start) ** (step / (steps - 1)),
-        label_smoothing=label_smoothing, augment=augment, seed=seed,
+        label_smoothing=label_smoothing, augment=augment, seed=seed, device=str(device),
+        precision="fp32", channels_last=False, compile=False,
     )  # fmt: skip
-    place = choose_device(device)
-    samples = understand(train, "find_lr", size=natural_size(model))
-    check_run(model, samples, None, options, Group())
     with preserved(model):
-        trial = copy.deepcopy(model).to(place)
-        batches = plan_batches(samples.count, batch_size, least=2)
-        feed = Feed(samples, batches, place, seed, samples.augmentation(augment))
-        plan = Plan(place)
-        probe(trial, feed, plan, options)
+        trial = copy.deepcopy(model)
+        ready = begin(trial, train, None, options, "find_lr", Group())  # of several processes each looks for itself
         trial.train()
-        return climb(Updates(trial, options, plan, Group(), steps), feed, steps)
+        with contextlib.closing(ready.opened):
+            return climb(Updates(trial, options, ready.plan, ready.group, steps), ready.feed, ready.opened, steps)
 
 
-def climb(updates: Updates, feed: Feed, steps: int) -> LRCurve:
+def climb(updates: Updates, feed: Feed, opened: OpenEpoch, steps: int) -> LRCurve:
     """The test itself."""
     lrs: list[float] = []
     losses: list[float] = []
     mean, epoch = 0.0, 0
-    batches = feed.epoch(epoch)
+    batches = feed.epoch(epoch, opened=opened)
     for step in range(steps):
         batch = next(batches, None)
         if batch is None:
             epoch += 1
             batches = feed.epoch(epoch)
             batch = next(batches)
-        total = torch.zeros((), dtype=torch.float64, device=feed.device)
-        bad = updates.step([batch], step, total, torch.zeros((), dtype=torch.int64, device=feed.device))
-        loss = total.item() / len(batch.labels)
+        updates.tally.begin(0.0, 0)
+        updates.step([batch], step)
+        bad, loss = updates.tally.look(), updates.tally.loss_sum / len(batch.labels)
         if bad is not None or not math.isfinite(loss):
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -140,8 +134,7 @@ def climb(updates: Updates, feed: Feed, steps: int) -> LRCurve:
         losses.append(mean / (1 - SMOOTHING ** (step + 1)))
         if step > 10 and losses[-1] > DIVERGED * min(losses):
             break
-    if hasattr(batches, "close"):
-        batches.close()
+    batches.close()
     return LRCurve(tuple(lrs), tuple(losses), steepest(lrs, losses))
 
 

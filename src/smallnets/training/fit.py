@@ -1,22 +1,38 @@
 """``fit``: train a net, in one call."""
 
+import contextlib
+import os
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ..errors import OptionError, message
+from ..facts import leave_facts
+from .feed.samples import DataLike
 from .history import History
 from .loop.run import Run
-from .options import AugmentLike, Callback, FitOptions, LossLike, OptimizerLike, ScheduleLike
+from .loop.start import begin
+from .options import (
+    AugmentLike,
+    Callback,
+    FitOptions,
+    LossLike,
+    Monitor,
+    OptimizerLike,
+    Precision,
+    Resume,
+    ScheduleLike,
+    Switch,
+    Workers,
+)  # fmt: skip
 from .preserve import preserved
 
 
 def fit(
     model: nn.Module,
-    train: Any,
-    val: Any = None,
+    train: DataLike,
+    val: DataLike | None = None,
     *,
     epochs: int = 10,
     batch_size: int = 128,
@@ -33,19 +49,19 @@ def fit(
     ema: float | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-    channels_last: Literal["auto"] | bool = "auto",
-    compile: Literal["auto"] | bool = "auto",
-    monitor: str = "val_accuracy",
+    precision: Precision = "auto",
+    channels_last: Switch = "auto",
+    compile: Switch = "auto",
+    monitor: Monitor = "val_accuracy",
     patience: int | None = None,
     restore_best: bool = False,
-    run_dir: Any = None,
-    resume: Literal["auto", "never", "changed"] = "auto",
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: Resume = "auto",
     save_every: int | None = None,
     seed: int = 0,
     deterministic: bool = False,
     device: str | torch.device = "auto",
-    workers: int = 0,
+    workers: Workers = "auto",
     progress: bool = True,
     tensorboard: bool = False,
     callbacks: Sequence[Callback] = (),
@@ -56,7 +72,8 @@ def fit(
 
     Args:
         model: Any net that returns logits (N, classes); its device, train flags and memory format come back as they
-            were, as do torch's global flags and the generators of torch, NumPy and Python.
+            were, as do torch's global flags and the generators of torch, NumPy and Python. The facts of the training
+            set stay with it, as ``model.data_facts``: ``evaluate`` and ``predict`` normalise by them.
         train: An ImageSet or ImageStream, a pair of tensors or arrays (images (N, C, H, W), labels (N,)), a Dataset
             of (image, label), or a DataLoader, which is taken as it comes, and draws from ``seed`` and epoch.
         val: Data of the same kinds to measure after each epoch. Never the test set.
@@ -74,13 +91,14 @@ def fit(
         label_smoothing: Of ``"cross-entropy"`` in training; validation reports it without.
         augment: ``"auto"`` (by the source: small shifts for handwriting, crop and flip below 64 pixels, resized crop
             and flip above), ``"none"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"`` (of at least 8 % of the
-            area; ``"resized-crop-flip(0.5)"`` of half of it), ``"scale-jitter"`` (the VGG paper's), or a callable on a
-            batch.
+            area; ``"resized-crop-flip(0.5)"`` of half of it), ``"scale-jitter-flip"`` (the VGG paper's), or a callable
+            on a batch.
         mix: ``"mixup(alpha)"`` or ``"cutmix(alpha)"``.
         ema: Decay of averaged weights, which then are validated, saved as best and returned.
         clip_norm: Largest norm of the gradient of all that the optimizer holds.
         accumulate: Batches an update sums gradients over.
-        precision: ``"fp32"``, ``"bf16"`` (autocast), or ``"auto"``.
+        precision: ``"fp32"``, ``"bf16"`` (autocast), ``"fp16"`` (with a gradient scaler, for GPUs that emulate bf16),
+            or ``"auto"``.
         channels_last: Memory layout of pictures and kernels.
         compile: Whether ``torch.compile`` runs the net.
         monitor: Column whose best epoch is kept: ``val_accuracy``, ``val_loss``, ``accuracy`` or ``loss``.
@@ -92,8 +110,9 @@ def fit(
         save_every: Optimiser steps between checkpoints within an epoch; each epoch's end always saves.
         seed: Of order, augmentation, dropout and mixing; of the weights only if you seed before building.
         deterministic: Exactly repeatable: fp32, contiguous, uncompiled, deterministic kernels.
-        device: A torch device, or ``"auto"``: CUDA where there is one.
-        workers: Processes that read a Dataset or ImageStream.
+        device: A torch device, or ``"auto"``: the GPU (``cuda``, ``xpu``, ``mps``) where there is one.
+        workers: Processes that read a Dataset or ImageStream; 0 reads in this one. ``"auto"`` is one a core for a
+            stream, 0 for a Dataset.
         progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.
         tensorboard: Write the history for TensorBoard, too.
         callbacks: Called with each epoch's row; a true answer stops the run.
@@ -117,7 +136,7 @@ def fit(
     check_kinds(callbacks, options)
     given["callbacks"] = tuple(callbacks)
     given["device"] = str(device)
-    given["run_dir"] = None if run_dir is None else str(run_dir)
+    given["run_dir"] = None if run_dir is None else os.fspath(run_dir)
     if options is None:
         options = FitOptions(**given)
     else:
@@ -126,7 +145,10 @@ def fit(
             advice = "Put it into the options."
             raise OptionError(message("fit", "either options= or keywords", f"both ({', '.join(changed)})", advice))
     with preserved(model):
-        return Run(model, train, val, options).go()
+        start = begin(model, train, val, options)
+        leave_facts(model, start.data.facts)
+        with contextlib.closing(start.opened):
+            return Run(model, options, start).go()
 
 
 def check_kinds(callbacks: object, options: object) -> None:

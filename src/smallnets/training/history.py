@@ -3,26 +3,20 @@
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from ..errors import OptionError, message, nearest
+from .options import Monitor
+from .records import PlanRecord, Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS: tuple[str, ...] = (
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "lr",
-    "seconds",
-    "images_per_second",
-)
+Column = Literal["epoch", "loss", "accuracy", "lr", "seconds", "images_per_second"]
+ValColumn = Literal["val_loss", "val_accuracy"]
 
 
 @dataclass
@@ -37,17 +31,21 @@ class History:
     ([0.8], 1)
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    monitor: str = "val_accuracy"
-    plan: dict[str, Any] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    monitor: Monitor = "val_accuracy"
+    plan: PlanRecord = field(default_factory=PlanRecord)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, column: str) -> list[Any]:
+    @overload
+    def __getitem__(self, column: Column) -> Sequence[float]: ...
+    @overload
+    def __getitem__(self, column: ValColumn | str) -> Sequence[float | None]: ...
+    def __getitem__(self, column: str) -> Sequence[float | None]:
         """A column.
 
         Raises:
@@ -58,15 +56,18 @@ class History:
             raise OptionError(
                 message("History", f"a column of {', '.join(known)}", repr(column), nearest(column, known))
             )
-        return [row[column] for row in self.rows]
+        return [cast("dict[str, float | None]", row)[column] for row in self.rows]
 
     @property
-    def best(self) -> dict[str, Any]:
-        """The row of the best epoch by ``monitor`` (by the training column where nothing was validated)."""
+    def best(self) -> Row:
+        """The row of the best epoch by ``monitor`` (by the training column where nothing was validated).
+
+        Raises:
+            ValueError: When there is no row.
+        """
         if not self.rows:
-            return {}
-        monitor = self.monitor if self.rows[0].get(self.monitor) is not None else self.monitor.removeprefix("val_")
-        return min(self.rows, key=lambda row: score(row, monitor))
+            raise OptionError(message("History", "a row at least", "none"))
+        return min(self.rows, key=lambda row: score(row, self.monitor))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the rows, with a header."""
@@ -74,7 +75,7 @@ class History:
 
     def csv_text(self) -> str:
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, tuple(Row.__annotations__), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         return text.getvalue()
@@ -86,6 +87,9 @@ class History:
         return plot_history(self.rows, path)
 
 
-def score(row: Mapping[str, Any], monitor: str) -> float:
-    """A number to make small: the loss, or minus the accuracy."""
-    return -row[monitor] if "accuracy" in monitor else row[monitor]
+def score(row: Row, monitor: Monitor) -> float:
+    """A number to make small: the loss, or minus the accuracy; of training where nothing was validated."""
+    reached = row.get(monitor)
+    if "accuracy" in monitor:
+        return -(row["accuracy"] if reached is None else reached)
+    return row["loss"] if reached is None else reached

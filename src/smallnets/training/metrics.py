@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..data.imageset import ImageSet
 from ..errors import DataError, message
+from .records import PlanRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ class Metrics:
     per_class: dict[str, float]
     confusion: Tensor
     n: int
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: PlanRecord = field(default_factory=PlanRecord)
 
     def plot_confusion(self, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the confusion matrix; save it when a path is given."""
@@ -64,7 +65,7 @@ class Predictions:
     labels: Tensor
     probabilities: Tensor
     classes: tuple[str, ...]
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: PlanRecord = field(default_factory=PlanRecord)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,7 +117,7 @@ def metrics_from(
     confusion: Tensor,
     ranks: tuple[int, ...],
     classes: tuple[str, ...],
-    plan: dict[str, Any],
+    plan: PlanRecord,
 ) -> Metrics:
     """Metrics out of a row a batch, summed in batch order in float64."""
     n = int(confusion.sum())

@@ -4,22 +4,34 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
 from ..data import augment as augmentation
 from ..errors import OptionError, check_choice, check_int, check_number, message, nearest
+from .records import Row
 from .schedules import parse_schedule
 
-OptimizerLike = str | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
-ScheduleLike = str | Callable[[int, int], float]
-LossLike = str | nn.Module | Callable[[Tensor, Tensor], Tensor]
-AugmentLike = str | Callable[[Tensor], Tensor]
-Callback = Callable[[dict[str, Any]], Any]
+OptimizerName = Literal["sgd", "adam", "adamw"]
+AugmentName = Literal[
+    "auto", "none", "crop", "crop-flip", "resized-crop-flip", "resized-crop-flip(0.5)", "scale-jitter-flip"
+]
+OptimizerLike = OptimizerName | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer]
+ScheduleLike = (
+    Literal["constant", "cosine", "onecycle", "plateau"] | str | Callable[[int, int], float]
+)  # "step(20, 0.1)"
+Loss = Callable[[Tensor, Tensor], Tensor]  # of logits and labels, a mean
+LossLike = Literal["cross-entropy"] | nn.Module | Loss
+AugmentLike = AugmentName | Callable[[Tensor], Tensor]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Monitor = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
+Resume = Literal["auto", "never", "changed"]
+Switch = Literal["auto"] | bool
+Workers = Literal["auto"] | int
+Callback = Callable[[Row], object]
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
 # Settings that change nothing of what is computed, so a run may go on with others.
 FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks", "check")
 
@@ -50,19 +62,19 @@ class FitOptions:
     ema: float | None = None
     clip_norm: float | None = None
     accumulate: int = 1
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    channels_last: Literal["auto"] | bool = "auto"
-    compile: Literal["auto"] | bool = "auto"
-    monitor: str = "val_accuracy"
+    precision: Precision = "auto"
+    channels_last: Switch = "auto"
+    compile: Switch = "auto"
+    monitor: Monitor = "val_accuracy"
     patience: int | None = None
     restore_best: bool = False
     run_dir: str | None = None
-    resume: Literal["auto", "never", "changed"] = "auto"
+    resume: Resume = "auto"
     save_every: int | None = None
     seed: int = 0
     deterministic: bool = False
     device: str = "auto"
-    workers: int = 0
+    workers: Workers = "auto"
     progress: bool = True
     tensorboard: bool = False
     callbacks: tuple[Callback, ...] = ()
@@ -70,7 +82,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         who = "fit"
-        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("workers", 0), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("seed", 0)):
             check_int(who, name, getattr(self, name), least)
         for name in ("patience", "save_every"):
             if getattr(self, name) is not None:
@@ -84,21 +96,22 @@ class FitOptions:
             check_number(who, "ema", self.ema, 0, below=1)
         if self.clip_norm is not None:
             check_number(who, "clip_norm", self.clip_norm, 0)
-        check_choice(who, "precision", self.precision, ("auto", "fp32", "bf16"))
-        check_choice(who, "resume", self.resume, ("auto", "never", "changed"))
-        for name in ("channels_last", "compile"):
-            check_choice(who, name, getattr(self, name), ("auto", True, False))
-        monitors = ("val_accuracy", "val_loss", "accuracy", "loss")
-        check_choice(who, "monitor", self.monitor, monitors)
-        for name in ("restore_best", "deterministic", "progress", "tensorboard", "check"):
-            check_choice(who, name, getattr(self, name), (True, False))
+        if self.workers != "auto":
+            check_int(who, "workers", self.workers, 0)
+        choices: dict[str, tuple[object, ...]] = {
+            "precision": get_args(Precision), "resume": get_args(Resume), "monitor": get_args(Monitor),
+            **dict.fromkeys(("channels_last", "compile"), ("auto", True, False)),
+            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard", "check"), (True, False)),
+        }  # fmt: skip
+        for name, allowed in choices.items():
+            check_choice(who, name, getattr(self, name), allowed)
         for name in ("optimizer", "schedule", "loss", "augment"):
             check_callable(name, getattr(self, name))
         for callback in self.callbacks:
             if not callable(callback):
                 raise OptionError(message(who, "callbacks that can be called", repr(callback)))
         if isinstance(self.optimizer, str):
-            check_choice(who, "optimizer", self.optimizer, OPTIMIZERS)
+            check_choice(who, "optimizer", self.optimizer, get_args(OptimizerName))
         if isinstance(self.schedule, str):
             parse_schedule(self.schedule)
         if isinstance(self.loss, str):
@@ -108,33 +121,35 @@ class FitOptions:
         if self.mix is not None:
             parse_mix(self.mix)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The settings as JSON has them: callables by qualified name."""
-        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return json.loads(json.dumps(found, default=qualified_name))
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.loads(json.dumps(settings, default=qualified_name))
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
+    def from_json(cls, content: Mapping[str, object]) -> Self:
         """The settings back from ``to_json``; a name of something callable is refused as one.
 
         Raises:
             ValueError: When a setting is unknown or not allowed.
         """
         known = [field.name for field in dataclasses.fields(cls)]
-        for name in found:
+        for name in content:
             if name not in known:
                 raise OptionError(message("FitOptions", "a setting of fit", repr(name), nearest(name, known)))
-        settings: dict[str, Any] = {**found, "callbacks": tuple(found.get("callbacks", ()))}
+        settings: dict[str, Any] = dict(content)
+        settings["callbacks"] = tuple(settings.get("callbacks", ()))
         return cls(**settings)
 
-    def changes(self, stored: Mapping[str, Any]) -> list[str]:
-        """What differs from stored settings and matters, in words: ``lr 0.1 -> 0.2``."""
+    def changed(self, stored: Mapping[str, object]) -> list[str]:
+        """The settings that matter and are others than in stored ones."""
         mine = self.to_json()
-        return [
-            f"{name} {stored[name]!r} -> {mine[name]!r}"
-            for name in mine
-            if name not in FREE and name in stored and stored[name] != mine[name]
-        ]
+        return [name for name in mine if name not in FREE and name in stored and stored[name] != mine[name]]
+
+    def changes(self, stored: Mapping[str, object]) -> list[str]:
+        """``changed`` in words: ``lr 0.1 -> 0.2``."""
+        mine = self.to_json()
+        return [f"{name} {stored[name]!r} -> {mine[name]!r}" for name in self.changed(stored)]
 
 
 def check_callable(name: str, given: object) -> None:

@@ -1,9 +1,9 @@
 """``predict``: what a net says of each picture; whole, or written a batch at a time."""
 
 import csv
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,20 +11,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.imageset import ImageStream
-from .evaluate import check_options, forward, known_stats, natural_size
-from .feed.samples import check_fit, understand
+from ..files import whole_file
+from .evaluate import forward, ready
+from .feed.samples import Array, DataLike
 from .metrics import Predictions, natural
-from .plan.inference import prepare
-from .plan.plan import choose_device
-from .preserve import preserved
+from .options import Precision
 
 
 def predict(
     model: nn.Module,
-    data: Any,
+    data: DataLike | Array,
     *,
     batch_size: int = 256,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Precision = "auto",
     device: str | torch.device = "auto",
     progress: bool = False,
 ) -> Predictions:
@@ -52,18 +51,17 @@ def predict(
 
 
 def predict_parts(
-    model: nn.Module, data: Any, batch_size: int, precision: str, device: str | torch.device, progress: bool
+    model: nn.Module,
+    data: DataLike | Array,
+    batch_size: int,
+    precision: Precision,
+    device: str | torch.device,
+    progress: bool,
 ) -> Iterator[Predictions]:
     """``predict``, a batch at a time: for what does not fit into memory."""
-    check_options("predict", batch_size, precision)
-    place = choose_device(device)
     if isinstance(data, Tensor | np.ndarray):
         data = (data, np.zeros(len(data), dtype=np.int64))
-    with preserved(model):
-        samples = understand(data, "predict", like=known_stats(model), size=natural_size(model))
-        check_fit(samples, model, "predict")
-        model.to(place).eval()
-        net, plan, facts = prepare(model, samples, batch_size, precision, place)
+    with ready("predict", model, data, batch_size, precision, device) as (net, plan, gains, samples, _):
         done = 0
         for batch, logits in forward(net, samples, batch_size, plan, progress, who="predict"):
             shares = F.softmax(logits, dim=1).cpu()
@@ -72,7 +70,7 @@ def predict_parts(
             names = samples.classes
             if names is None or len(names) != shares.shape[1]:
                 names = tuple(str(label) for label in range(shares.shape[1]))
-            yield Predictions(ids, shares.argmax(dim=1), shares, names, {**plan.to_json(), **facts})
+            yield Predictions(ids, shares.argmax(dim=1), shares, names, {**plan.to_record(), **gains})
             done = stop
 
 
@@ -81,22 +79,29 @@ def sorted_by_id(pictures: ImageStream) -> ImageStream:
     return pictures[sorted(range(len(pictures)), key=lambda row: natural(pictures.ids[row]))]
 
 
-def write_rows(parts: Iterator[Predictions], path: Path) -> int:
+def write_rows(parts: Iterator[Predictions], path: Path, columns: Sequence[str] | None = None) -> int:
     """Write what comes as ``Predictions.to_csv`` does, in the order in which it comes; the file is there at the end.
+
+    Args:
+        parts: What comes.
+        path: The file.
+        columns: ``"id"``, ``"predicted"`` or a class for its probability, each under the name it has here; else all.
 
     Returns:
         How many predictions there were.
     """
-    unfinished, count = path.with_name(f".{path.name}.part"), 0
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+    count = 0
+    with whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            writer = csv.writer(text, lineterminator="\n")
             for part in parts:
+                known = ("id", "predicted", *part.classes)
+                kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
                 if not count:
-                    writer.writerow(part.header())
-                writer.writerows(part.rows())
+                    writer.writerow(part.header() if columns is None else columns)
+                writer.writerows([row[column] for column in kept] for row in part.rows())
                 count += len(part)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        finally:
+            text.detach()  # the file itself is closed where it was opened
     return count

@@ -2,9 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import OptionError, first_line, message, nearest
 
@@ -114,9 +113,3 @@ class Schedule:
             return ramp * drop ** (step // self.steps_per_epoch // epochs)
         smooth = {"constant": constant, "cosine": cosine, "onecycle": onecycle}[name]
         return ramp * smooth(max(0, step - self.warmup), self.total - self.warmup)
-
-    def state(self) -> dict[str, Any]:
-        return {"best": self.plateau.best, "bad": self.plateau.bad, "factor": self.plateau.factor}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.plateau = Plateau(**state)

@@ -13,6 +13,7 @@ from ..errors import OptionError, check_choice, message
 from ..models.alexnet import AlexNet
 from ..models.vgg import VGG
 from ..surgery import to_fully_convolutional
+from .feed.samples import natural_input
 
 NAMES = (None, "flip", "ten-crop", "dense")
 
@@ -38,10 +39,8 @@ class Views(nn.Module):
                 message("evaluate", "tta='ten-crop' without scales", list(scales), "Give one of the two.")
             )
         self.model, self.tta, self.scales = model, tta, tuple(scales or ())
-        self.side: int | None = None
-        size = getattr(model, "input_size", None)
-        if isinstance(size, tuple):
-            self.side = int(size[1])
+        natural = natural_input(model)
+        self.side = None if natural is None else natural[1]
 
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N K
         total, count = torch.zeros(()), 0

@@ -1,84 +1,145 @@
 """Does a checkpoint fit a module? Every entry is compared before a single one is written."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import WeightsError
-from .layouts import as_linear, recognise
+from .layouts import as_linear
+from .places import COUNTER, Wanted, find
+from .refusals import Misfit, describe
 from .sources import Checkpoint
 
-MAX_ROWS = 30
-REMEDIES = {
-    "first_conv": 'first_conv="average" (or "repeat")',
-    "head": 'head="reset"',
-}
 
+class How(NamedTuple):
+    """The options of ``load_weights``, and whether the tensors have shapes only, as before a download."""
 
-class Misfit(NamedTuple):
-    """A row of the table: an entry, what the net has there, what the file has there.
-
-    ``fix`` is the option that would take the entry as it is, where there is one.
-    """
-
-    name: str
-    expected: str
-    found: str
-    fix: str = ""
+    head: str = "strict"
+    first_conv: str = "strict"
+    prefix: str | None = None
+    shapes_only: bool = False
 
 
 @dataclass
 class Fit:
-    """The file's tensors under the net's names, what does not fit, and what was recognised."""
+    """The file's tensors under the net's names, what does not fit, and what was recognised.
 
-    values: dict[str, Tensor] = field(default_factory=dict)
+    Attributes:
+        found: All that the file has of the net, what does not fit too.
+        reset: Entries that start afresh.
+        versions: What PyTorch notes of each layer in a state dict, by our paths.
+        tied: Entries that are not in the file and whose tensor is that of one that is.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
     misfits: list[Misfit] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    reset: list[str] = field(default_factory=list)  # entries of the head that start afresh
+    reset: list[str] = field(default_factory=list)
+    tied: list[str] = field(default_factory=list)
+    versions: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def excused(self) -> list[str]:
+        """What need not be in the file."""
+        return [*self.reset, *self.tied]
 
 
-def fit(model: nn.Module, checkpoint: Checkpoint, *, head: str, first_conv: str) -> Fit:
+def fit(model: nn.Module, checkpoint: Checkpoint, how: How) -> Fit:
     """Lay the checkpoint beside the model's own entries."""
-    expected = entries(model)
+    expected, ties = entries(model), ties_of(model)
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    names, notes = recognise(checkpoint.tensors, shapes)
-    result = Fit(notes=[*checkpoint.notes, *notes])
-    stem, last = first_convolution(model), head_path(model)
-    of_head = tuple(f"{last}.{tail}" for tail in ("weight", "bias")) if head == "reset" and last else ()
+    head, last = head_path(model), of_layer(head_path(model), shapes)
+    stem = of_layer(first_convolution(model), shapes)
+    afresh = {*(last if how.head == "reset" else ()), *(stem if how.first_conv == "reset" else ())}
+    free = {*afresh, *ties, *(stem[:1] if how.first_conv != "strict" else ())}
+    names, notes = find(checkpoint, Wanted(shapes, last, free), how.prefix)
     found = {ours: checkpoint.tensors[theirs] for theirs, ours in names.items()}
+    result = Fit(notes=notes, found={**found, **extras_of(model, checkpoint)})
+    start = next((theirs.removesuffix(ours) for theirs, ours in names.items() if theirs.endswith(ours)), "")
+    result.versions = {f"{path}.".removeprefix(start).rstrip("."): about for path, about in checkpoint.versions.items()}
+    result.values |= {name: value for name, value in result.found.items() if name not in found}
     for name, own in expected.items():
-        value = found.pop(name, None)
-        if value is None:
-            if name in of_head:
-                result.reset.append(name)
-            elif not name.endswith("num_batches_tracked"):  # older files have none; it matters to momentum=None only
-                result.misfits.append(Misfit(name, str(tuple(own.shape)), "missing"))
-            continue
-        value = as_linear(value, shapes[name])
-        if name == stem and first_conv != "strict":
-            value = adapt_channels(value, own.shape[1], first_conv, result.notes)
-        if value.shape == own.shape and same_kind(value, own):
-            result.values[name] = value
-        elif name in of_head and value.shape[1:] == own.shape[1:]:
+        value = as_linear(found.pop(name), shapes[name]) if name in found else None
+        twins = ties.get(name, ())
+        if name in stem and how.first_conv == "reset":
             result.reset.append(name)
+        elif value is None:
+            if name in afresh:
+                result.reset.append(name)
+            elif any(twin in result.found for twin in twins):
+                result.tied.append(name)
+            elif not name.endswith(COUNTER):  # it matters to momentum=None only
+                result.misfits.append(Misfit(name, str(shapes[name]), "missing", "head" if name in last else ""))
+        elif any(twin in result.values and not torch.equal(value, result.values[twin]) for twin in twins):
+            result.misfits.append(Misfit(name, f"the values of {' and '.join(twins)}", "others"))
         else:
-            result.misfits.append(
-                Misfit(name, str(tuple(own.shape)), describe(value), fix(name, value, own, stem, last))
-            )
-    left_out = [name for name in found if name in of_head]
-    result.misfits += [Misfit(name, "nothing", describe(found[name])) for name in found if name not in of_head]
-    if result.reset:
-        # A weight that fits beside a bias that does not belongs to the head that starts afresh.
-        result.reset = [name for name in of_head if name in expected]
-        for name in result.reset:
-            result.values.pop(name, None)
-        result.notes.append(f"{last} starts afresh with {shapes[result.reset[0]][0]} classes")
-    elif left_out:
-        result.notes.append(f"the file's {last} left out")
+            if name in stem[:1] and how.first_conv != "strict":
+                value = adapt_channels(value, own.shape[1], how.first_conv, result.notes)
+            if value.shape == own.shape and (how.shapes_only or same_kind(value, own)):
+                result.values[name] = value
+            elif name in afresh:
+                result.reset.append(name)
+            else:
+                fix = fix_for(name, value, own, stem, last)
+                result.misfits.append(Misfit(name, str(shapes[name]), describe(value), fix))
+    if any(name in last for name in result.reset):  # a weight that fits beside a bias that does not goes with it
+        result.reset = [*(name for name in result.reset if name not in last), *last]
+        result.values = {name: value for name, value in result.values.items() if name not in last}
+    left_out = [name for name in found if how.head == "reset" and foreign(name, head, shapes)]
+    result.misfits += [Misfit(name, "nothing", describe(found[name])) for name in found if name not in left_out]
+    if left_out:
+        of_head = all(name.startswith(f"{head}.") for name in left_out)
+        result.notes.append(f"the file's {head if of_head else ', '.join(tops(left_out))} left out")
+    if stem[:1] and stem[0] in result.reset:
+        result.notes.append("the first convolution starts afresh")
+    if last[:1] and last[0] in result.reset:
+        result.notes.append(f"{head} starts afresh with {shapes[last[0]][0]} classes")
     return result
+
+
+def extras_of(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What layers keep beside tensors, where the file has it once."""
+    found: dict[str, Any] = {}
+    for name in [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]:
+        there = [key for key in checkpoint.extras if f".{key}".endswith(f".{name}")]
+        if len(there) == 1:
+            found[name] = checkpoint.extras[there[0]]
+    return found
+
+
+def ties_of(model: nn.Module) -> dict[str, list[str]]:
+    """For every parameter that has several names the others."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {name: [twin for twin in same if twin != name] for same in names.values() if len(same) > 1 for name in same}
+
+
+def of_layer(path: str, names: Collection[str]) -> tuple[str, ...]:
+    """The entries of a layer, its weight first; none of no layer."""
+    return tuple(name for tail in ("weight", "bias") if path and (name := f"{path}.{tail}") in names)
+
+
+def foreign(name: str, head: str, names: Collection[str]) -> bool:
+    """Whether an entry is of another head: in the place of the net's own, or under a name that is no kin of the body's.
+
+    ``layer5`` is kin of ``layer4`` and means a deeper net; ``projector`` and ``queue`` are not.
+    """
+    body = {family(own) for own in names if not own.startswith(f"{head}.")}
+    return name.startswith(f"{head}.") or family(name) not in body
+
+
+def family(name: str) -> str:
+    """The first part of a name without its number."""
+    return re.sub(r"\d+", "", name.partition(".")[0])
+
+
+def tops(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))[:6]
 
 
 def entries(model: nn.Module) -> dict[str, Tensor]:
@@ -93,8 +154,8 @@ def same_kind(value: Tensor, own: Tensor) -> bool:
 
 
 def first_convolution(model: nn.Module) -> str:
-    """The name of the weight that meets the picture."""
-    return next((f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)), "")
+    """The path of the layer that meets the picture; "" where there is none, or it is the whole module."""
+    return next((name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)), "")
 
 
 def head_path(model: nn.Module) -> str:
@@ -104,13 +165,18 @@ def head_path(model: nn.Module) -> str:
     return path if path and isinstance(model.get_submodule(path), nn.Linear | nn.Identity) else ""
 
 
-def fix(name: str, value: Tensor, own: Tensor, stem: str, last: str) -> str:
+def name_of(model: nn.Module) -> str:
+    config = getattr(model, "config", None)
+    return str(config["name"]) if isinstance(config, dict) and "name" in config else type(model).__name__
+
+
+def fix_for(name: str, value: Tensor, own: Tensor, stem: tuple[str, ...], last: tuple[str, ...]) -> str:
     """The option of ``load_weights`` with which the value would do."""
-    if not same_kind(value, own) or value.dim() != own.dim():
+    if value.is_floating_point() != own.is_floating_point() or value.dim() != own.dim():
         return ""
-    if name == stem and (value.shape[0], *value.shape[2:]) == (own.shape[0], *own.shape[2:]):
+    if name in stem and (value.shape[0], *value.shape[2:]) == (own.shape[0], *own.shape[2:]):
         return "first_conv"
-    return "head" if name in (f"{last}.weight", f"{last}.bias") and value.shape[1:] == own.shape[1:] else ""
+    return "head" if name in last and value.shape[1:] == own.shape[1:] else ""
 
 
 def adapt_channels(weight: Tensor, channels: int, how: str, notes: list[str]) -> Tensor:
@@ -126,57 +192,3 @@ def adapt_channels(weight: Tensor, channels: int, how: str, notes: list[str]) ->
     if how == "average":
         return weight.float().mean(1, keepdim=True).repeat(1, channels, 1, 1) * (have / channels)
     return weight.float()[:, torch.arange(channels) % have] * (have / channels)
-
-
-def describe(tensor: Tensor) -> str:
-    """A shape, with the dtype where it is not the usual one."""
-    kind = "" if tensor.dtype == torch.float32 else f" {str(tensor.dtype).removeprefix('torch.')}"
-    layout = "" if tensor.layout == torch.strided else " sparse"
-    return f"{tuple(tensor.shape)}{kind}{layout}{' without values' if tensor.is_meta else ''}"
-
-
-def refuse(model: nn.Module, checkpoint: Checkpoint, result: Fit) -> WeightsError:
-    """One sentence, then the table."""
-    rows = result.misfits
-    missing = sum(row.found == "missing" for row in rows)
-    unexpected = sum(row.expected == "nothing" for row in rows)
-    counts = [f"{len(result.values)} that fit"]
-    for count, what in ((missing, "missing"), (unexpected, "unexpected"), (len(rows) - missing - unexpected, "unlike")):
-        counts += [f"{count} {what}"] if count else []
-    recognised = f" ({'; '.join(result.notes)})" if result.notes else ""
-    first = f"load_weights: expected the {len(entries(model))} entries of {name_of(model)}; got from "
-    first += f"{checkpoint.name}{recognised} {', '.join(counts)}, first {rows[0].name}. Nothing was loaded."
-    return WeightsError(f"{first}{advice(result)}\n{table(rows)}")
-
-
-def advice(result: Fit) -> str:
-    """What to do about it, where the misfits say so."""
-    rows = result.misfits
-    fixes = {row.fix for row in rows}
-    if "" not in fixes:
-        options = " and ".join(REMEDIES[option] for option in sorted(fixes))
-        return f" Call load_weights with {options}, or build the net as the file has it."
-    if not result.values:
-        return " It is the file of another net."
-    if all("downsample" in row.name for row in rows):
-        return " The shortcuts differ: build the net with the shortcut of the file."
-    if any(row.name.endswith("running_mean") and row.found == "missing" for row in rows):
-        return " The net has batch norms that the file has not."
-    if any(row.name.endswith("running_mean") and row.expected == "nothing" for row in rows):
-        return " The file has batch norms that the net has not."
-    if all(row.found != "missing" and row.expected != "nothing" for row in rows):
-        return " The names fit and the shapes do not: build the net with the width, stem and head of the file."
-    return ""
-
-
-def name_of(model: nn.Module) -> str:
-    config = getattr(model, "config", None)
-    return str(config["name"]) if isinstance(config, dict) and "name" in config else type(model).__name__
-
-
-def table(rows: Sequence[Misfit]) -> str:
-    """Names, expected and found, in columns."""
-    shown = [Misfit("name", "expected", "found"), *rows[:MAX_ROWS]]
-    first, second = (max(len(row[column]) for row in shown) for column in (0, 1))
-    lines = [f"  {row.name:<{first}}  {row.expected:<{second}}  {row.found}" for row in shown]
-    return "\n".join(lines + ([f"  and {len(rows) - MAX_ROWS} more"] if len(rows) > MAX_ROWS else []))

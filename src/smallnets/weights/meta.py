@@ -1,14 +1,15 @@
-"""Layers without memory: built without the random numbers they are about to lose, and copied on the meta device."""
+"""Layers without memory: built without the random numbers that they are about to lose."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
-P = ParamSpec("P")
-M = TypeVar("M", bound=nn.Module)
+from ..errors import OptionError, message
+
+ROOM = 1 << 20  # numbers that a net may have beside those in its file: tables that are made anew
+MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange)
 
 
 class Uninitialised(TorchFunctionMode):
@@ -16,7 +17,15 @@ class Uninitialised(TorchFunctionMode):
 
     Layers allocate what they initialise with ``torch.empty`` and fill it afterwards, which on the meta device is free
     and leaves the random numbers alone. Tables, running statistics and counters do not start empty, and so are real.
+
+    Args:
+        limit: How many numbers all of them may have: those of the file that the net is built for. A config that asks
+            for more is refused before there is memory for it.
     """
+
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__()
+        self.left = None if limit is None else limit + ROOM
 
     def __torch_function__(
         self,
@@ -26,51 +35,9 @@ class Uninitialised(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         options = kwargs or {}
+        if func in MAKERS and self.left is not None:
+            self.left -= func(*args, **{**options, "device": "meta"}).numel()
+            if self.left < 0:
+                got = "one that needs more numbers than the file holds"
+                raise OptionError(message("load", "a net of the file's size", got))
         return func(*args, **({**options, "device": "meta"} if func is torch.empty else options))
-
-
-def copied_on_meta(make: Callable[P, M]) -> Callable[P, M]:
-    """``make``, which on the meta device copies what it made before from equal arguments."""
-    copiers: dict[object, Callable[[], M]] = {}
-
-    def make_or_copy(*args: P.args, **kwargs: P.kwargs) -> M:
-        key = (args, tuple(kwargs.items()))
-        if key in copiers:
-            return copiers[key]()
-        module = make(*args, **kwargs)
-        if all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-            copiers[key] = meta_copier(module)
-        return module
-
-    return make_or_copy
-
-
-def meta_copier(module: M) -> Callable[[], M]:
-    """A function that copies a module on the meta device, several times faster than building it again.
-
-    What is read of the tensors is read once: under ``torch.device("meta")`` each look at a shape is dear.
-    """
-    # A fresh module's dicts and sets, the hooks above all, are empty but for those filled below.
-    plain = {key: value for key, value in vars(module).items() if not isinstance(value, dict | set)}
-    empty = [(key, type(value)) for key, value in vars(module).items() if isinstance(value, dict | set)]
-    names = list(vars(module)["_parameters"])
-    parameters = [(name, tensor.shape, tensor.dtype) for name, tensor in module.named_parameters(recurse=False)]
-    buffers = [(name, tensor.shape, tensor.dtype) for name, tensor in module.named_buffers(recurse=False)]
-    children = [(name, meta_copier(child)) for name, child in module.named_children()]
-
-    def copy() -> M:
-        twin = module.__new__(type(module))
-        state = vars(twin)
-        state.update(plain)
-        for key, kind in empty:
-            state[key] = kind()
-        state["_parameters"] = dict.fromkeys(names)  # what is None, a missing bias, stays so
-        for name, shape, dtype in parameters:
-            state["_parameters"][name] = nn.Parameter(torch.empty(shape, dtype=dtype, device="meta"))
-        for name, shape, dtype in buffers:
-            state["_buffers"][name] = torch.empty(shape, dtype=dtype, device="meta")
-        for name, copy_child in children:
-            state["_modules"][name] = copy_child()
-        return twin
-
-    return copy

@@ -1,6 +1,7 @@
 """One file that holds a net: its weights, the config that rebuilds it, and what a user of it has to know."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from torch import nn
 
 from .._version import __version__
 from ..errors import OptionError, WeightsError, check_choice, message
+from .paths import as_path, existing_file, unwritten
+from .pickles import read_pickle
 from .safetensor_files import write_safetensors
-from .sources import FORMAT_KEY, Checkpoint, read
+from .sources import FORMAT_KEY, Checkpoint, from_file, unwrap
 
 FORMAT = 1  # raised when a file can no longer be read by the library before
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float16, torch.bfloat16)}
@@ -34,7 +37,7 @@ def write_net(
     """
     check_choice("save", "dtype", dtype, (None, *DTYPES.values()))
     if path.suffix != ".safetensors":
-        advice = f"Take {path.with_suffix('.safetensors').name!r}."
+        advice = f"Take {path.with_suffix('.safetensors').name!r}." if path.name else ""
         raise OptionError(message("save", "a path that ends in .safetensors", repr(path.name), advice))
     if not path.parent.is_dir():
         raise WeightsError(message("save", "a folder to write to", repr(str(path.parent)), "Make it first."))
@@ -63,16 +66,18 @@ def write_net(
     try:
         write_safetensors(path, tensors, {"format": "pt", FORMAT_KEY: text})
     except OSError as error:
-        raise WeightsError(message("save", f"to write {path}", error.strerror or str(error))) from None
+        raise unwritten("save", path, error) from None
 
 
-def read_net(path: str | Path) -> tuple[Checkpoint, dict[str, Any], torch.dtype]:
-    """What ``write_net`` wrote: the weights with their metadata, the config, and the dtype that the net computes in.
+def read_net(source: str | os.PathLike[str]) -> tuple[Checkpoint, dict[str, Any], torch.dtype]:
+    """A net from a file or a run: its weights with their metadata, its config, and the dtype that it computes in.
 
     Raises:
-        WeightsError: When the file is torn, was not written by ``save``, or by a newer library in a newer format.
+        WeightsError: When it is torn, was written neither by ``save`` nor by ``fit``, or in a newer format.
     """
-    checkpoint = read(path, "")
+    path = as_path("load", source)
+    of_run = path.is_dir() or path.suffix == ".ckpt"
+    checkpoint = read_run(path) if of_run else from_file(existing_file("load", path))
     found = checkpoint.metadata
     config = found.get("config")
     if not isinstance(config, dict):
@@ -85,6 +90,52 @@ def read_net(path: str | Path) -> tuple[Checkpoint, dict[str, Any], torch.dtype]
         got = "weights in it" if "weights" in config else f"dtype {found.get('dtype')!r}"
         raise WeightsError(message(checkpoint.name, "the config of a net", got, "Save the net again."))
     return checkpoint, config, DTYPES[found["dtype"]]
+
+
+def read_run(path: Path) -> Checkpoint:
+    """What ``fit`` left with the net at the end of a run, as ``save`` would have kept it.
+
+    Of a folder that is the best epoch's checkpoint where the run was to restore it, else the last; and of the last
+    the averaged weights where the run had some.
+
+    Raises:
+        WeightsError: When there is no run, or its net is not of the zoo.
+    """
+    best, last = path / "best.ckpt", path / "last.ckpt"
+    if path.is_dir() and not (best.exists() or last.exists()):
+        advice = "Name a file that save wrote, or the folder of a run."
+        raise WeightsError(message(str(path), "a folder with best.ckpt or last.ckpt", "neither", advice))
+    if path.is_dir():
+        checkpoint = read_run(best) if best.exists() else read_run(last)
+        restored = checkpoint.metadata["restore_best"] or not last.exists()
+        return checkpoint if restored or not best.exists() else read_run(last)
+    content = read_pickle(existing_file("load", path))
+    try:
+        found: Any = content
+        weights, config, facts = found.get("average") or found["model"], found["net"]["config"], dict(found["data"])
+        options, versions = found["options"], found.get("versions", {})
+        about = {
+            "format": found["format"],
+            "config": config,
+            "smallnets_version": versions.get("smallnets"),
+            "torch_version": versions.get("torch"),
+            "restore_best": bool(options.get("restore_best")),
+        }
+    except (AttributeError, LookupError, TypeError, ValueError):
+        got = "another file"
+        advice = "Build the net that it belongs to and call load_weights."
+        raise WeightsError(message(path.name, "a checkpoint that fit wrote", got, advice)) from None
+    if config is None:
+        got, advice = f"one of {found['net'].get('class')}", "Build that net and call load_weights."
+        raise WeightsError(message(path.name, "a checkpoint of a net of the zoo", got, advice))
+    if len(shape := facts.get("shape", ())) == 3:
+        facts = {"channels": shape[0], "size": list(shape[1:]), **facts}
+    checkpoint = unwrap(path.name, weights)
+    dtypes = {
+        str(value.dtype).removeprefix("torch.") for value in checkpoint.tensors.values() if value.is_floating_point()
+    }
+    checkpoint.metadata = {**about, "data_facts": facts, "dtype": min(dtypes, default="")}
+    return checkpoint
 
 
 def dtype_of(net: nn.Module) -> str:
@@ -106,9 +157,17 @@ def refuse_surgery(net: nn.Module, twin: nn.Module) -> None:
 
 
 def describe(net: nn.Module) -> dict[str, str]:
-    """Every layer and every entry in words, by path."""
+    """Every layer and every entry in words, by path; of a tensor in several places what it is the same as."""
     layers = {  # a frozen batch norm is saved as what it is when it learns
         name or "the net": f"{type(layer).__name__.removeprefix('Frozen')}({layer.extra_repr()})"
         for name, layer in net.named_modules()
     }
-    return layers | {name: str(tuple(value.shape)) for name, value in net.state_dict().items()}
+    first: dict[int, str] = {}
+    for name, value in net.named_parameters(remove_duplicate=False):
+        first.setdefault(id(value), name)
+    shared = {
+        name: f"the tensor of {first[id(value)]}"
+        for name, value in net.named_parameters(remove_duplicate=False)
+        if first[id(value)] != name
+    }
+    return layers | {name: str(tuple(value.shape)) for name, value in net.state_dict().items()} | shared

@@ -1,10 +1,9 @@
 """Where weights come from: a file, a state dict, or torchvision's enum; all become one ``Checkpoint``."""
 
-import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from ..errors import WeightsError, message, nearest
+from ..errors import WeightsError, message
+from .paths import existing_file
 from .pickles import read_pickle
 from .safetensor_files import read_safetensors
+from .torchvision_enums import download
 
 WeightsLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Enum
 """A path, a state dict (wrapped or not), or a member of a torchvision weights enum or its name."""
 
-TORCHVISION_NAME = re.compile(r"(\w+_Weights\.)?(DEFAULT|IMAGENET1K_\w+)")
 # torchvision's bottleneck ResNets have the stride in the 3x3, which is known as v1.5.
 V15_NAME = re.compile(r"(wide_)?resne(x)?t(50|101|152)\w*-[0-9a-f]{8}\.pth|ResNet(50|101|152)_Weights\.\w+")
 FORMAT_KEY = "smallnets"
@@ -27,13 +27,22 @@ FORMAT_KEY = "smallnets"
 
 @dataclass
 class Checkpoint:
-    """Named tensors and what is known about them."""
+    """Named tensors and what is known about them.
+
+    Attributes:
+        tensors: All that is there, under the keys on the way and the name, with dots between.
+        tables: For every one of them the keys alone, each with its dot: ``state_dict.``.
+        metadata: Of files that ``save`` wrote.
+        extras: What layers keep beside tensors, by its name.
+        versions: What PyTorch notes of each layer in a state dict, by the layer's path.
+    """
 
     name: str
     tensors: dict[str, Tensor]
-    notes: list[str] = field(default_factory=list)  # what was recognised on the way
-    metadata: dict[str, Any] = field(default_factory=dict)  # of files that ``save`` wrote
-    borrowed: bool = False  # the tensors are the caller's, who may go on to change them
+    tables: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def stride_in(self) -> str | None:
@@ -44,49 +53,30 @@ class Checkpoint:
         return config.get("stride_in") if isinstance(config, dict) else None
 
 
-def read(source: WeightsLike, zoo_name: str) -> Checkpoint:
+def read(source: WeightsLike) -> Checkpoint:
     """Read weights from anywhere.
 
     Args:
-        source: A path, a state dict, or a torchvision weights enum member or its name.
-        zoo_name: torchvision's name of the net, for names without an enum ("DEFAULT").
+        source: A path, a state dict, or a member of a torchvision weights enum.
 
     Raises:
         WeightsError: When there is no such file, or it is torn, of another format, or would run code.
     """
     if isinstance(source, Mapping):
-        return unwrap("the state dict", source, borrowed=True)
+        return unwrap("the state dict", source)
     if isinstance(source, Enum):
-        return from_torchvision(source)
-    text = os.fspath(source) if hasattr(source, "__fspath__") else source
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return unwrap(str(source), download(source))
+    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
         kinds = "a path, a state dict or a torchvision weights enum"
         advice = "Give its state_dict()." if hasattr(source, "state_dict") else ""
         raise WeightsError(message("load_weights", kinds, f"a {type(source).__name__}", advice))
-    if TORCHVISION_NAME.fullmatch(text) and not Path(text).exists():
-        return from_torchvision(find_enum(text, zoo_name))
-    return from_file(existing_file(text))
-
-
-def existing_file(text: str) -> Path:
-    path = Path(text).expanduser()
-    got, advice = "no such file", ""
-    with contextlib.suppress(OSError):  # a name too long for a file is that of none
-        if path.is_file():
-            if os.access(path, os.R_OK):
-                return path
-            got, advice = "one that may not be read", "Ask for its permissions."
-        elif path.is_dir():
-            got, advice = "a folder", "Name a file in it."
-        elif path.parent.is_dir():
-            advice = nearest(path.name, [entry.name for entry in path.parent.iterdir()])
-    raise WeightsError(message(text[:200] or repr(text), "a file with weights", got, advice))
+    return from_file(existing_file("load_weights", source))
 
 
 def from_file(path: Path) -> Checkpoint:
     if path.suffix == ".safetensors":
         tensors, texts = read_safetensors(path)
-        return Checkpoint(path.name, tensors, metadata=parse_metadata(path, texts))
+        return Checkpoint(path.name, tensors, dict.fromkeys(tensors, ""), parse_metadata(path, texts))
     return unwrap(path.name, read_pickle(path))
 
 
@@ -105,54 +95,35 @@ def parse_metadata(path: Path, texts: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params", "weights")
+DEEPEST = 8  # dicts within dicts
 
 
-def unwrap(name: str, content: object, borrowed: bool = False) -> Checkpoint:
-    """Take the weights out of what a training script saved: beside an optimizer, an epoch, arguments."""
-    notes: list[str] = []
-    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
-        wrapper = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if wrapper is None:
-            break
-        notes.append(f"taken out of {wrapper!r}")
-        content = content[wrapper]
-    if not isinstance(content, Mapping):
+def unwrap(name: str, content: object) -> Checkpoint:
+    """All tensors that a training script saved, whatever they stand beside and under whatever keys."""
+    if not isinstance(content, Mapping | list | tuple):
         raise WeightsError(message(name, "tensors by name", f"a {type(content).__name__}", "Save a state dict."))
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    versions: dict[str, Any] = {}
+    found = list(walk(content, "", DEEPEST, set(), versions))
+    tensors = {name: value for name, _, value in found if isinstance(value, Tensor)}
     if not tensors:
-        keys = ", ".join(str(key) for key in list(content)[:8]) or "nothing"
-        raise WeightsError(message(name, f"tensors by name, alone or under {' or '.join(WRAPPERS[:4])}", keys))
-    return Checkpoint(name, tensors, notes, borrowed=borrowed)
+        keys = ", ".join(str(key)[:40] for key in list(content)[:8]) or "nothing"
+        raise WeightsError(message(name, "tensors by name, alone or in a dict", keys, "Save a state dict."))
+    extras = {name: value for name, _, value in found if name not in tensors}
+    return Checkpoint(name, tensors, {name: table for name, table, _ in found}, {}, extras, versions)
 
 
-def find_enum(text: str, zoo_name: str) -> Enum:
-    """The member of that name among torchvision's weights."""
-    from torchvision import models
-
-    try:
-        return models.get_weight(text) if "." in text else models.get_model_weights(zoo_name)[text]
-    except (KeyError, ValueError):
-        allowed = [f"{enum.__name__}.{name}" for enum in all_enums() for name in enum.__members__]
-        advice = nearest(text, allowed) or "torchvision.models.list_models() lists its nets."
-        raise WeightsError(message("load_weights", "the name of torchvision weights", repr(text), advice)) from None
-
-
-def all_enums() -> list[type[Enum]]:
-    from torchvision import models
-
-    return [models.get_model_weights(name) for name in models.list_models(module=models)]
-
-
-def from_torchvision(member: Enum) -> Checkpoint:
-    """The download is torchvision's own, or none where an earlier one left the file in its cache."""
-    get_state_dict = getattr(member, "get_state_dict", None)
-    if get_state_dict is None:
-        raise WeightsError(message("load_weights", "a torchvision weights enum", repr(member)))
-    try:
-        state = get_state_dict(progress=True, check_hash=True, weights_only=True, map_location="cpu")
-    except Exception as error:  # the network and the cached file both fail in many ways
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        advice = "Look at the connection, or delete the file that torchvision keeps for it and try again."
-        raise WeightsError(message("load_weights", f"torchvision to give {member}", reason, advice)) from None
-    return unwrap(str(member), state)
+def walk(
+    content: Any, table: str, depth: int, seen: set[int], versions: dict[str, Any]
+) -> Iterator[tuple[str, str, Any]]:
+    """Name, keys on the way and value of all that is there; a dict that stands in several places comes once."""
+    if depth == 0 or id(content) in seen:
+        return
+    seen.add(id(content))
+    noted = getattr(content, "_metadata", None)
+    if isinstance(noted, Mapping):
+        versions.update({f"{table}{path}": about for path, about in noted.items() if isinstance(about, Mapping)})
+    for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
+        if isinstance(value, Tensor) or str(key).endswith("_extra_state"):
+            yield f"{table}{key}", table, value
+        elif isinstance(value, Mapping | list | tuple):
+            yield from walk(value, f"{table}{key}.", depth - 1, seen, versions)

@@ -93,10 +93,3 @@ def test_a_warmup_stands_in_front_of_every_kind() -> None:
 
 def test_a_single_step_is_taken_at_the_full_rate() -> None:
     assert Schedule("onecycle", 1, 1).factor(0) == 1.0
-
-
-def test_a_plateau_goes_on_where_it_was() -> None:
-    stored = Schedule("plateau", 1, 9, plateau=Plateau(0.3, 7, 0.1)).state()
-    again = Schedule("plateau", 1, 9)
-    again.restore(stored)
-    assert again.plateau == Plateau(0.3, 7, 0.1) and again.factor(3) == 0.1

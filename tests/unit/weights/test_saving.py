@@ -190,21 +190,6 @@ def test_bad_saves_are_refused(tmp_path: Path, make, name: str, options: dict[st
     assert not any(tmp_path.iterdir())
 
 
-def test_a_save_that_fails_leaves_the_old_file_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sn.save(sn.lenet5(), path, accuracy=0.5)
-    whole = path.read_bytes()
-
-    def full_disk(*args: object) -> None:
-        Path(str(args[1])).write_bytes(whole[:1000])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("smallnets.weights.safetensor_files.save_file", full_disk)
-    with pytest.raises(sn.WeightsError, match="No space left on device"):
-        sn.save(sn.lenet5(), path)
-    assert path.read_bytes() == whole
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-
-
 def test_building_loading_and_saving_never_import_torchvision(path: Path) -> None:
     program = (
         "import sys, smallnets as sn\n"

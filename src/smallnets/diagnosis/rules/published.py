@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...models.registry import build, list_models
+from ...models.build import build, list_models
 from ..copying import tensors_of
 from ..facts import Facts
 from ..finding import Evidence, Finding

@@ -6,8 +6,9 @@ N batch, C channels, H W pixels.
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -15,8 +16,10 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from ...data.augment import normalise
 from ...data.decoding import processors
 from ...data.imageset import ImageSet, ImageStream
+from ...data.stream import Epoch
 from ...errors import DataError, first_line, message
-from .samples import Samples, Stats
+from ..options import Workers
+from .samples import Samples, Stats, picture_of, workers_errors_plain
 
 
 class Batch(NamedTuple):
@@ -40,7 +43,7 @@ def plan_batches(count: int, batch_size: int, least: int = 1) -> list[tuple[int,
     return list(zip(starts, [*starts[1:], count], strict=True))
 
 
-def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
+def pictures_and_labels(batch: object, who: str) -> tuple[Tensor, Tensor]:
     """Pictures and labels out of what a DataLoader gives.
 
     Raises:
@@ -62,12 +65,13 @@ def pair(batch: Any, who: str) -> tuple[Tensor, Tensor]:
     return batch[0], labels.long()
 
 
-def together(samples: list[Any]) -> Any:
+def together(samples: list[object]) -> object:
     """A batch out of samples, as torch makes it.
 
     Raises:
         DataError: When they do not go together.
     """
+    picture_of(samples[0])
     try:
         return default_collate(samples)
     except (TypeError, RuntimeError) as error:
@@ -83,30 +87,48 @@ def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) 
 
 
 def index_loader(
-    data: Dataset[Any], batches: Sequence[Tensor], workers: int, device: torch.device, seed: int
-) -> DataLoader[Any]:
-    """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``."""
-    return DataLoader(
+    data: Dataset[object], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
+) -> Generator[object, None, None]:
+    """A DataLoader's batches over fixed batches of indices; each worker's generators are seeded from ``seed``.
+
+    No workers read in this process; "auto" does so but for a stream, which every core decodes.
+    """
+    stream = isinstance(data, ImageStream | Epoch)
+    if workers == "auto":
+        workers = processors() if stream else 0
+    loader: DataLoader[object] = DataLoader(
         data,
         batch_sampler=[index.tolist() for index in batches],
-        num_workers=workers or (processors() if isinstance(data, ImageStream) else 0),
+        num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
-        collate_fn=together,
+        collate_fn=as_arrays if stream else together,
     )
+    return plainly(loader, stream)
 
 
-def in_order(
-    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
-) -> Iterator[Batch]:
-    """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before."""
-    prepared = each_in_order(samples, batches, device, workers)
-    return prepared if device.type == "cpu" else ahead(prepared)
+def plainly(loader: DataLoader[object], stream: bool) -> Generator[object, None, None]:
+    """A loader's batches; what its workers meet is said in one sentence."""
+    with workers_errors_plain():
+        for batch in loader:
+            yield (torch.from_numpy(batch[0]), torch.from_numpy(batch[1])) if stream else batch
 
 
-def each_in_order(
-    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, workers: int
-) -> Iterator[Batch]:
+def as_arrays(samples: list[tuple[Tensor, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """A stream's batch, to go through a pipe: tensors go through shared memory, of which containers have little."""
+    return torch.stack([image for image, _ in samples]).numpy(), np.array([label for _, label in samples])
+
+
+def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
+    """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before.
+
+    Apple's GPU shares the memory, and takes its work from one thread.
+    """
+    prepared = each_in_order(samples, batches, device)
+    return ahead(prepared) if device.type in ("cuda", "xpu") else prepared
+
+
+def each_in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
     """``in_order``, one when it is asked for."""
     data = samples.data
     if isinstance(data, ImageSet):
@@ -116,11 +138,11 @@ def each_in_order(
             yield Batch(images, labels.to(device, non_blocking=True), stop - start)
         return
     rows = [torch.arange(start, stop) for start, stop in batches]
-    loader = data if samples.is_loader else index_loader(data, rows, workers, device, 0)
+    loader = data if isinstance(data, DataLoader) else index_loader(data, rows, "auto", device, 0)
     for batch in loader:
         if isinstance(batch, Tensor):  # pictures alone, to be predicted
             batch = (batch, torch.zeros(len(batch), dtype=torch.int64))
-        images, labels = pair(batch, "evaluate")
+        images, labels = pictures_and_labels(batch, "evaluate")
         images = as_floats(images.to(device, non_blocking=True), samples.stats)
         yield Batch(images, labels.to(device, non_blocking=True), len(labels))
 

@@ -9,16 +9,23 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from ...data.augment import Augmentation, choose
 from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...data.sources import channel_stats
-from ...errors import DataError, OptionError, message
-from .seeded import epoch_of
+from ...errors import DataError, OptionError, first_line, message
+from ...facts import DataFacts
+from ..preserve import lent_generators
 
+Array = Tensor | npt.NDArray[np.generic]
+DataLike = (
+    Dataset[object] | DataLoader[object] | tuple[Array, Array] | list[Array]
+)  # ImageSet and ImageStream are Datasets
+Shape = tuple[int, ...]
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -26,8 +33,9 @@ Stats = tuple[tuple[float, ...], tuple[float, ...]]
 class Samples:
     """A data argument, understood: where the pictures are and how they are normalised."""
 
-    data: Any
+    data: Dataset[object] | DataLoader[object]
     count: int
+    shape: Shape | None = None  # (C, H, W); None where a picture has to be read to know it
     classes: tuple[str, ...] | None = None
     stats: Stats | None = None
     source: str = ""
@@ -35,61 +43,48 @@ class Samples:
     labels: Tensor | None = None
 
     @property
-    def in_memory(self) -> bool:
-        return isinstance(self.data, ImageSet)
-
-    @property
     def is_loader(self) -> bool:
         return isinstance(self.data, DataLoader)
 
-    def one_shape(self) -> tuple[int, ...]:
-        """(C, H, W) of the first picture."""
-        if isinstance(self.data, ImageSet):
-            return self.data.shape
-        if isinstance(self.data, DataLoader):
-            with contextlib.closing(epoch_of(self.data, 0)) as batches:
-                first: Any = next(batches, None)
-            first = first if isinstance(first, Tensor | None) else first[0]
-            return () if first is None else tuple(first.shape[1:])
-        sample = self.data[0]
-        first = sample[0] if isinstance(sample, tuple | list | Tensor | np.ndarray) else sample
-        if not isinstance(first, Tensor | np.ndarray):
-            advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
-            raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
-        return tuple(first.shape)
-
-    def augmentation(self, name: str) -> Augmentation | None:
-        """The augmentation of a name; ``"auto"`` leaves alone what may be anything: tensors, a Dataset.
+    def augmentation(self, name: str, shape: Shape) -> Augmentation | None:
+        """The augmentation of a name for samples of a shape; ``"auto"`` leaves alone what may be anything.
 
         Raises:
             ValueError: When there is no such augmentation, or none of what is no picture.
         """
         if self.is_loader or (name == "auto" and (self.stats is None or self.source == "tensors")):
             return None
-        shape = self.one_shape()
         if len(shape) != 3 and name != "none":
             raise OptionError(message("fit", f"pictures (C, H, W) for augment={name!r}", f"samples of shape {shape}"))
         return choose(name, self.source, shape[1] if len(shape) == 3 else 0)
 
+    def facts(self, shape: Shape) -> DataFacts:
+        """What a net that is trained on samples of this shape has to know of them."""
+        mean, std = self.stats if self.stats is not None else ((), ())
+        channels, size = (shape[0], (shape[1], shape[2])) if len(shape) == 3 else (None, None)
+        return DataFacts(self.classes or (), channels, size, tuple(mean), tuple(std), self.source)
 
-def understand(data: object, who: str, like: Stats | None = None, size: tuple[int, int] | None = None) -> Samples:
-    """Turn any data argument into ``Samples``.
+
+def understand(data: object, who: str, like: Stats | None = None, model: nn.Module | None = None) -> Samples:
+    """Turn any data argument into ``Samples``, without reading a picture.
 
     Args:
         data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
         who: The caller, for errors.
         like: The training set's mean and std, which a pair of uint8 tensors takes over; else it is its own.
-        size: (h, w) that a stream of mixed sizes is brought to.
+        model: The net, to whose natural size a stream of mixed sizes is brought.
 
     Raises:
         ValueError: When it is none of these, or pictures and labels do not fit together.
     """
     if isinstance(data, ImageStream) and data.shape is None:
-        if size is None:
+        natural = None if model is None else natural_input(model)
+        if natural is None:
             raise DataError(message(who, "pictures of one size", "several", "Give size= to load()."))
-        data = data.resized(size)
+        data = data.resized(natural[1:])
     if isinstance(data, ImageSet | ImageStream):
-        found = Samples(data, len(data), data.classes, (data.mean, data.std), data.source, data.ids, data.labels)
+        stats = data.mean, data.std
+        found = Samples(data, len(data), data.shape, data.classes, stats, data.source, data.ids, data.labels)
     elif isinstance(data, tuple | list) and len(data) == 2:
         found = from_pair(data, who, like)
     elif isinstance(data, DataLoader):
@@ -124,7 +119,33 @@ def from_pair(pair: Sequence[Any], who: str, like: Stats | None) -> Samples:
         raise DataError(message(who, "images of uint8 or a float type", images.dtype))
     ids = tuple(str(row) for row in range(len(labels)))
     data = ImageSet(labels, classes, ids, *stats, images=images, source="tensors")
-    return Samples(data, len(labels), None, stats, "tensors", ids, labels)
+    return Samples(data, len(labels), data.shape, None, stats, "tensors", ids, labels)
+
+
+def shape_of(samples: Samples) -> Shape | None:
+    """(C, H, W) of the first picture, read if need be; None where a DataLoader makes batches in a way of its own."""
+    data = samples.data
+    if samples.shape is not None:
+        return samples.shape
+    if isinstance(data, DataLoader):
+        if data.collate_fn is not default_collate or isinstance(data.dataset, IterableDataset):
+            return None
+        data = data.dataset
+    with lent_generators():
+        return tuple(picture_of(data[0]).shape)
+
+
+def picture_of(sample: object) -> Array:
+    """The picture of a Dataset's sample.
+
+    Raises:
+        DataError: When it is no tensor.
+    """
+    first = sample[0] if isinstance(sample, tuple | list) and sample else sample
+    if not isinstance(first, Tensor | np.ndarray):
+        advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
+        raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
+    return first
 
 
 @contextlib.contextmanager
@@ -141,26 +162,50 @@ def workers_errors_plain() -> Generator[None, None, None]:
         if not reported:
             raise
         raise DataError(text.strip()) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        advice = "Memory may have run out: take fewer workers=, or none."
+        got = first_line(error).partition("(")[0].strip() + " that died"
+        raise DataError(message("smallnets", "worker processes that read to the end", got, advice)) from error
 
 
-def check_fit(samples: Samples, model: torch.nn.Module, who: str) -> int | None:
-    """Refuse pictures that the net cannot take and labels that it has no logit for; the logits' number where known.
+def natural_input(model: nn.Module) -> tuple[int, int, int] | None:
+    """(C, H, W) that the net names as its own, if it does."""
+    size: object = getattr(model, "input_size", None)
+    if not isinstance(size, tuple) or len(size) != 3:
+        return None
+    channels, height, width = size
+    return int(channels), int(height), int(width)
+
+
+def check_pictures(shape: Shape | None, model: nn.Module, who: str) -> None:
+    """Refuse pictures of other channels than the net takes, where both are known.
 
     Raises:
-        ValueError: Which of the two, and how to mend it.
+        ValueError: How to mend it.
     """
-    net_input: Any = getattr(model, "input_size", None)
-    shape = samples.one_shape()
-    if isinstance(net_input, tuple) and len(net_input) == 3 and len(shape) == 3 and shape[0] != net_input[0]:
-        colour = {1: "one-channel (grey)", 3: "three-channel (colour)"}
-        got = f"{colour.get(shape[0], f'{shape[0]}-channel')} pictures"
-        advice = f"Build the net with in_channels={shape[0]}"
-        advice += f", or load the pictures with channels={net_input[0]}." if net_input[0] in (1, 3) else "."
-        raise DataError(message(who, f"{net_input[0]}-channel pictures for this net", got, advice))
+    takes = natural_input(model)
+    if takes is None or shape is None or len(shape) != 3 or shape[0] == takes[0]:
+        return
+    colour = {1: "one-channel (grey)", 3: "three-channel (colour)"}
+    got = f"{colour.get(shape[0], f'{shape[0]}-channel')} pictures"
+    advice = f"Build the net with in_channels={shape[0]}"
+    advice += f", or load the pictures with channels={takes[0]}." if takes[0] in (1, 3) else "."
+    raise DataError(message(who, f"{takes[0]}-channel pictures for this net", got, advice))
+
+
+def check_classes(samples: Samples, model: nn.Module, who: str) -> None:
+    """Refuse labels that the net has no logit for, where both are known.
+
+    Raises:
+        ValueError: How to mend it.
+    """
     classes: int | None = getattr(model, "num_classes", None)
-    if classes is not None and samples.classes is not None and classes != len(samples.classes):
+    if classes is None:
+        return
+    if samples.classes is not None and classes != len(samples.classes):
         advice = f"Build the net with num_classes={len(samples.classes)}."
         raise OptionError(message(who, f"{classes} classes, as the net has logits", len(samples.classes), advice))
-    if classes is not None and samples.labels is not None:
+    if samples.labels is not None:
         check_labels(who, samples.labels, classes)
-    return classes

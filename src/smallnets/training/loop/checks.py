@@ -1,18 +1,14 @@
 """What ``fit`` looks at before it starts: net and data must go together, and no classic mistake be in sight."""
 
-import warnings
-import zlib
-from typing import Any
-
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
-from ...data.imageset import ImageSet
 from ...diagnosis.diagnose import first_look
-from ...diagnosis.finding import Finding
 from ...errors import DataError, OptionError, message
-from ..feed.feed import Feed
-from ..feed.samples import Samples, check_fit
+from ...warn import warn
+from ..feed.batches import Batch
+from ..feed.samples import Samples, check_classes, check_pictures, shape_of
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of
@@ -29,9 +25,11 @@ def check_run(
     Raises:
         ValueError: What does not go together, and how to mend it.
     """
-    check_fit(train, model, "fit")
+    check_pictures(train.shape, model, "fit")
+    check_classes(train, model, "fit")
     if val is not None:
-        check_fit(val, model, "fit")
+        check_pictures(shape_of(val), model, "fit")
+        check_classes(val, model, "fit")
         if None not in (train.classes, val.classes) and train.classes != val.classes:
             advice = "Load both with the same classes=."
             raise DataError(message("fit", f"val to have train's classes {train.classes}", val.classes, advice))
@@ -39,10 +37,10 @@ def check_run(
             advice = "Give the Dataset itself, or an ImageSet."
             raise OptionError(message("fit", "validation data that can be dealt out", "a DataLoader", advice))
         if one_set or val.data is train.data:
-            warnings.warn("fit: train and val are one set; val_accuracy says nothing of new pictures", stacklevel=5)
+            warn("fit: train and val are one set; val_accuracy says nothing of new pictures")
     if train.labels is not None and len(train.labels.unique()) < 2:
         raise DataError(message("fit", "labels of at least two classes", "one class only", "Check the labels."))
-    if train.is_loader:
+    if isinstance(train.data, DataLoader):
         default = FitOptions()
         for name in ("batch_size", "augment"):
             if getattr(options, name) != getattr(default, name):
@@ -53,17 +51,15 @@ def check_run(
             raise OptionError(message("fit", "a distributed sampler under torchrun", "another", advice))
 
 
-def probe(model: nn.Module, feed: Feed, plan: Plan, options: FitOptions, leads: bool = True) -> None:
-    """Two samples through the net: does it give logits, one a class, and is no classic mistake in sight?
+def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
+    """Two samples through the net: does it give logits, and one a class?
+
+    Returns:
+        The number of logits.
 
     Raises:
         ValueError: When the outputs do not match the classes.
     """
-    samples = feed.samples
-    first = next(iter(feed.epoch(0)), None)
-    if first is None:
-        advice = "Leave drop_last out, or take a smaller batch."
-        raise DataError(message("fit", "at least one batch an epoch", "none", advice))
     model.eval()
     with torch.inference_mode():
         logits = logits_of(model, first.images[:2], plan, "fit")
@@ -74,28 +70,15 @@ def probe(model: nn.Module, feed: Feed, plan: Plan, options: FitOptions, leads: 
     if logits.shape[1] < needed or (known is not None and logits.shape[1] != needed):
         advice = f"Give the net {needed} outputs."
         raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
-    feed.logits = logits.shape[1]
-    if options.check and leads:
-        wanted = len(known) if known is not None else None
-        few = slice(0, CHECKED)
-        tell(first_look(model, first.images[few], first.labels[few], wanted, options.loss))
+    return logits.shape[1]
 
 
-def tell(found: list[Finding]) -> None:
-    """At most three lines of warnings."""
+def look_over(model: nn.Module, first: Batch, samples: Samples, options: FitOptions) -> None:
+    """Warn of the mistakes that a forward pass of a few pictures shows, in three lines at most."""
+    known = None if samples.classes is None else len(samples.classes)
+    found = first_look(model, first.images[:CHECKED], first.labels[:CHECKED], known, options.loss)
     lines = [f"fit: {one.rule}" + (f" at {one.path}" if one.path else "") + f": {one.advice}" for one in found]
     if len(lines) > LINES:
         lines[LINES - 1 :] = [f"fit: and {len(lines) - LINES + 1} more; smallnets.diagnose(net, size) lists them"]
     for line in lines:
-        warnings.warn(line, stacklevel=6)
-
-
-def facts(samples: Samples) -> dict[str, Any]:
-    """What a checkpoint notes of the training set."""
-    mean, std = samples.stats if samples.stats is not None else ((), ())
-    found: dict[str, Any] = {"count": samples.count, "classes": list(samples.classes or ()), "source": samples.source}
-    found["checksum"] = 0 if samples.labels is None else zlib.crc32(samples.labels.numpy().tobytes())
-    if isinstance(samples.data, ImageSet):
-        some = samples.data.images[:: max(1, samples.count // 500)].contiguous()
-        found["checksum"] = zlib.crc32(some.numpy().tobytes(), found["checksum"])
-    return {**found, "shape": list(samples.one_shape()), "mean": list(mean), "std": list(std)}
+        warn(line)

@@ -1,15 +1,18 @@
 """What a person sees of a run: a bar an epoch on a terminal, a line an epoch elsewhere; TensorBoard, if asked for."""
 
+import functools
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
 from ...errors import message
 from ..options import FitOptions
+from ..records import Row
+from .finite import Tally
 
 
 class Display:
@@ -18,7 +21,8 @@ class Display:
     def __init__(self, options: FitOptions, count: int, leads: bool) -> None:
         self.epochs, self.count, self.show = options.epochs, count, options.progress and leads
         self.terminal = self.show and sys.stderr.isatty()
-        self.board = tensorboard_writer(options) if leads else None
+        self.new_board = tensorboard(options) if leads and options.tensorboard else None
+        self.board: Any = None  # opened with the first row: what fails before leaves none open
         self.bar: Any = None
         self.updated = 0.0
 
@@ -32,7 +36,7 @@ class Display:
             self.bar = tqdm(total=self.count, initial=done, desc=label, unit="img", leave=False, dynamic_ncols=True)
             self.updated = time.monotonic()
 
-    def step(self, images: int, loss_sum: Tensor, correct: Tensor, seen: int) -> None:
+    def step(self, images: int, tally: Tally, seen: int) -> None:
         """After each step; numbers are fetched from the device only now and then."""
         if self.bar is None:
             return
@@ -40,24 +44,26 @@ class Display:
         now = time.monotonic()
         if now - self.updated > 0.5 and seen:
             self.updated = now
-            self.bar.set_postfix_str(f"loss {loss_sum.item() / seen:.4f}, accuracy {correct.item() / seen:.4f}")
+            tally.look()
+            self.bar.set_postfix_str(f"loss {tally.loss_sum / seen:.4f}, accuracy {tally.correct / seen:.4f}")
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
-    def end(self, row: dict[str, Any]) -> None:
+    def end(self, row: Row) -> None:
         self.close()
         width = len(str(self.epochs))
         text = f"epoch {row['epoch']:>{width}}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
         if row["val_loss"] is not None:
             text += f"  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
         self.say(f"{text}  {row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s")
-        if self.board is not None:
-            for column in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_second"):
-                if row[column] is not None:
-                    self.board.add_scalar(column, row[column], row["epoch"])
+        if self.new_board is not None:
+            self.board = self.new_board() if self.board is None else self.board
+            for column, value in row.items():
+                if column not in ("epoch", "seconds") and value is not None:
+                    self.board.add_scalar(column, value, row["epoch"])
             self.board.flush()  # a run that is killed and goes on writes no epoch twice
 
     def leave(self) -> None:
@@ -67,16 +73,14 @@ class Display:
             self.board.close()
 
 
-def tensorboard_writer(options: FitOptions) -> Any:
-    """TensorBoard's writer beside the run, if it was asked for.
+def tensorboard(options: FitOptions) -> Callable[[], Any]:
+    """What opens TensorBoard's writer, beside the run.
 
     Raises:
         ImportError: When TensorBoard is not installed.
     """
-    if not options.tensorboard:
-        return None
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError as error:
         raise ImportError(message("fit", "tensorboard", "none", "pip install tensorboard.")) from error
-    return SummaryWriter(str(Path(options.run_dir or "runs") / "tensorboard"))
+    return functools.partial(SummaryWriter, str(Path(options.run_dir or "runs") / "tensorboard"))

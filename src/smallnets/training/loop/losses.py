@@ -4,7 +4,6 @@ N batch, C channels, H W pixels, K classes.
 """
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,7 @@ from torch.nn import functional as F
 
 from ...data.stateless import key
 from ...errors import OptionError, first_line, message
-from ..options import FitOptions, parse_mix
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from ..options import FitOptions, Loss, parse_mix
 
 
 def make_loss(options: FitOptions, device: torch.device) -> tuple[Loss, Loss]:

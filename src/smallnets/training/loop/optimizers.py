@@ -25,11 +25,24 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
             wanted = inspect.signature(chosen).parameters
             chosen = chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
         return check_optimizer(chosen, model)
-    fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)
+    fused = device.type in ("cpu", "cuda", "xpu", "mps") and all(p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
     if chosen == "sgd":
         return torch.optim.SGD(parameters, momentum=options.momentum, **common)
     return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(parameters, **common)
+
+
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Momentum from zero, which is what the first update would make it.
+
+    Torch's fused SGD takes unwritten memory for it and leaves that as it is where fp16's first update overflows.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if group["momentum"] and group["fused"] and not group["dampening"] and parameter.requires_grad:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def check_optimizer(chosen: object, model: nn.Module) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait for the end of a step, so that what is saved is whole."""
+"""Ctrl-C, SIGTERM and a closed terminal wait for the end of a step, so that what is saved is whole."""
 
 import contextlib
 import signal
@@ -15,7 +15,7 @@ class Stop:
     signal: int | None = None
 
     def reraise(self) -> None:
-        """End as the signal would have ended: ``KeyboardInterrupt``, or exit status 143 for SIGTERM."""
+        """End as the signal would have ended: ``KeyboardInterrupt``, or exit status 143 for SIGTERM, 129 for SIGHUP."""
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal is not None:
@@ -24,7 +24,7 @@ class Stop:
 
 @contextlib.contextmanager
 def deferred_signals() -> Generator[Stop, None, None]:
-    """Note the first Ctrl-C or SIGTERM instead of dying of it; a second one acts at once.
+    """Note the first Ctrl-C, SIGTERM or SIGHUP instead of dying of it; a second one acts at once.
 
     One that nobody acted on acts at the end, unless an error is on its way out.
     In a thread that is not the main one, signals are left as they are.
@@ -34,6 +34,9 @@ def deferred_signals() -> Generator[Stop, None, None]:
         yield stop
         return
     before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)  # a terminal that is closed; Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup's wish
+        before[int(hangup)] = signal.getsignal(hangup)
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number

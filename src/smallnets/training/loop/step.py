@@ -1,31 +1,53 @@
 """One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...data.stateless import key
-from ...errors import OptionError, RunError, message
+from ...errors import OptionError, RunError, SmallnetsError, message
+from ..checkpoint.schema import Checkpoint, Progress, Training
 from ..feed.batches import Batch
+from ..feed.feed import has_batch_norm
 from ..group import Group
 from ..options import FitOptions
+from ..plan.captured import Captured, can_be_captured
+from ..plan.compiling import compiled
 from ..plan.plan import Plan, check_logits
 from ..plan.unfolded import use_library, use_unfolded
 from ..preserve import state_tensors
 from ..schedules import Schedule
 from .average import Average
-from .finite import Watch, all_finite
+from .finite import Tally, all_finite
 from .losses import Mixer, make_loss
-from .optimizers import make_optimizer
+from .optimizers import begin_momentum, make_optimizer
 
 
 class Updates:
     """A net with its optimiser, schedule and averaged weights, ready to take batches."""
 
-    def __init__(self, model: nn.Module, options: FitOptions, plan: Plan, group: Group, batches: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        options: FitOptions,
+        plan: Plan,
+        group: Group,
+        batches: int,
+        stored: Checkpoint | None = None,
+    ) -> None:
+        """Put everything in place, with the weights and the state of the run that goes on.
+
+        Args:
+            model: The net, on its device.
+            options: The run's settings.
+            plan: How the net is run.
+            group: The processes that share the batches.
+            batches: Batches of an epoch.
+            stored: The checkpoint of the run that goes on.
+        """
         self.model, self.options, self.plan, self.group = model, options, plan, group
         self.optimizer = make_optimizer(options, model, plan.device)
         self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
@@ -33,68 +55,104 @@ class Updates:
         self.average = Average(model, options.ema) if options.ema is not None else None
         self.loss, self.val_loss = make_loss(options, plan.device)
         self.mixer = Mixer(options.mix, options.seed)
-        self.watch = Watch(plan.device)
+        self.tally = Tally(plan.device)
         # A buffer may hold infinity on purpose, as a mask does.
         self.infinite = {name for name, tensor in state_tensors(model).items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
-        self.parallel: nn.Module = model
+        self.scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
+        if self.scaler.is_enabled():
+            begin_momentum(self.optimizer)
+        self.captured: Captured | None = None
+        self.capturable = plan.graph and can_be_captured(model, options, plan.device, group.world)
+        self.warm = False
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
+        if stored is not None and stored.training is not None:
+            self._restore(stored, stored.training)
+        self.parallel = parallel(model, plan, group)  # after the weights are in place
+        use_unfolded(model, plan.unfolded)
 
-    def parallelise(self) -> None:
-        """Compile, distribute and rewrite, as the plan and the group say; after the weights are in place."""
-        if self.plan.compile:
-            self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
-        if self.group.world > 1:
-            device = self.plan.device
-            ids = [device.index] if device.type == "cuda" else None
-            with self.group.one_message():
-                self.parallel = nn.parallel.DistributedDataParallel(self.parallel, device_ids=ids)
-        use_unfolded(self.model, self.plan.unfolded)
-
-    def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
-        """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
+    def step(self, batches: list[Batch], step: int) -> tuple[int, float] | None:
+        """One update from one or, with ``accumulate``, several batches; what they give is tallied.
 
         Returns:
             The first step and rate at which the loss was no number, when one was found.
         """
-        options, rank = self.options, self.group.rank
         factor = self.schedule.factor(step)
-        for parameters, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            parameters["lr"] = base * factor
-        total = sum(batch.total for batch in batches)
-        seed_draws(self.plan.device, key(options.seed, 3, step, rank))
-        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
+        rates = [base * factor for base in self.base_lrs]
+        for parameters, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            parameters["lr"] = rate
+        seed_draws(self.plan.device, key(self.options.seed, 3, step, self.group.rank))
+        ready = [batch._replace(images=self._pictures(batch)) for batch in batches]
+        if self.capturable and (found := self._replayed(ready[0], rates)) is not None:
+            results = [found]
+        else:
+            results = self._update(ready, step)
         bad = None
+        for batch, result in zip(batches, results, strict=True):
+            bad = self.tally.note(step, rates[0], result, batch.weight * len(batch.labels))
+        return bad
+
+    def _pictures(self, batch: Batch) -> Tensor:
+        """A batch's pictures as the net takes them, in the plan's layout, after the user's own augmentation."""
+        images = self.plan.arrange(batch.images)
+        own = self.options.augment
+        return images if isinstance(own, str) else augmented(own, images)
+
+    def _update(self, batches: list[Batch], step: int) -> list[Tensor]:
+        """Forward, backward and step: for each batch its mean loss and how many of its samples were right, (2,)."""
+        total = sum(batch.total for batch in batches)
+        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
+        results: list[Tensor] = []
         for number, batch in enumerate(batches):
-            images, labels = self.plan.arrange(batch.images), batch.labels
+            images, labels = batch.images, batch.labels
             self.full = self.full or len(images)
-            if not isinstance(options.augment, str):
-                images = augmented(options.augment, images)
-            images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
+            images, loss_of = self.mixer(images, labels, self.loss, step, number, self.group.rank)
             # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
             share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
                 # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
                 odd = self.plan.compile and self.group.world == 1 and len(images) != self.full
-                with self.plan.autocast(), lone_samples_told(images):
-                    found = (self.model if odd else self.parallel)(images)
-                logits = check_logits(found, images, "fit")
+                with self.plan.autocast(), plain_norm_error(self.model, images):
+                    output = (self.model if odd else self.parallel)(images)
+                logits = check_logits(output, images, "fit")
                 loss = loss_of(logits, labels)
-                (loss * share).backward()
+                self.scaler.scale(loss * share).backward()
             with torch.no_grad():
-                loss_sum += loss.detach().double() * (batch.weight * len(labels))
-                if batch.weight:
-                    correct += (logits.argmax(dim=1) == labels).sum()
-            bad = bad or self.watch.note(step, self.rate(step), loss)
-        if bad is not None:
-            return bad
-        if options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.trained, options.clip_norm)
-        self.optimizer.step()
+                hits = (logits.argmax(dim=1) == labels).sum()
+                kind = torch.promote_types(loss.dtype, torch.float32)
+                results.append(torch.stack([loss.detach().to(kind), hits.to(kind)]))
+        if self.tally.every == 1 and not all_finite(results):
+            return results  # where looking costs nothing, no weight learns from what is no number
+        if self.options.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained, self.options.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         if self.average is not None:
             self.average.update(self.model)
-        return None
+        return results
+
+    def _replayed(self, batch: Batch, rates: list[float]) -> Tensor | None:
+        """The update as a graph; None for the first one, which sets things up, and where it cannot be captured."""
+        if not self.warm:
+            self.warm = True
+            return None
+        if self.captured is None:
+            one = Batch(batch.images, batch.labels, batch.total)
+
+            def update(images: Tensor, labels: Tensor) -> Tensor:
+                return self._update([one._replace(images=images, labels=labels)], 0)[0]
+
+            try:
+                self.captured = Captured(batch.images, batch.labels, self.optimizer, update)
+            except RuntimeError:  # something in the net waits for the host: step by step, then
+                self.capturable = False
+                self.model.zero_grad(set_to_none=True)
+                return None
+        if not self.captured.takes(batch.images):
+            return None
+        return self.captured(batch.images, batch.labels, rates)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""
@@ -118,38 +176,38 @@ class Updates:
     def release(self) -> None:
         """Leave no gradients, convolutions as they were, and the user's own optimiser with the rates it came with."""
         use_library(self.model, self.plan.unfolded)
+        self.captured = None
         self.model.zero_grad(set_to_none=True)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.tensors,
-            "schedule": self.schedule.state(),
-        }
+    def state(self, progress: Progress, batches: int) -> Training:
+        """What going on from here needs beside the weights."""
+        average = None if self.average is None else self.average.tensors
+        scaler = self.scaler.state_dict()
+        return Training(progress, self.optimizer.state_dict(), average, self.schedule.plateau, batches, scaler)
 
-    def restore(self, found: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(found["model"])
-        stored = found["optimizer"]["param_groups"]
+    def _restore(self, stored: Checkpoint, training: Training) -> None:
+        self.model.load_state_dict(stored.weights)
         settings = [
             {k: v for k, v in group.items() if k not in ("params", "lr")} for group in self.optimizer.param_groups
         ]
-        sizes = [[len(group["params"]) for group in groups] for groups in (stored, self.optimizer.param_groups)]
+        groups = (training.optimizer["param_groups"], self.optimizer.param_groups)
+        sizes = [[len(group["params"]) for group in each] for each in groups]
         if sizes[0] != sizes[1] and self.options.resume != "changed":
             advice = "Freeze the same layers, or resume='changed' to go on with a fresh optimizer."
             got = f"{sum(sizes[1])} in groups of {sizes[1]}"
             raise RunError(message("fit", f"the {sum(sizes[0])} parameters that the run trains", got, advice))
-        same = found["options"]["optimizer"] == self.options.to_json()["optimizer"] and sizes[0] == sizes[1]
-        if same:  # another one starts afresh
-            self.optimizer.load_state_dict(found["optimizer"])
+        if "optimizer" not in self.options.changed(stored.options) and sizes[0] == sizes[1]:  # another starts afresh
+            self.optimizer.load_state_dict(training.optimizer)
         for group, mine in zip(self.optimizer.param_groups, settings, strict=True):
             group.update(mine)  # the options of this call count, should they have been changed on purpose
         if self.options.ema is not None:
             self.average = Average(self.model, self.options.ema)
-            self.average.restore(found["average"] or {})
-        self.schedule.restore(found["schedule"])
+            self.average.restore(training.average or {})
+        self.schedule.plateau = training.schedule
+        if training.scaler:
+            self.scaler.load_state_dict(training.scaler)
 
     @contextlib.contextmanager
     def averaged(self) -> Generator[None, None, None]:
@@ -164,8 +222,18 @@ class Updates:
             self.average.swap(self.model)
 
 
+def parallel(model: nn.Module, plan: Plan, group: Group) -> nn.Module:
+    """The net compiled and distributed, as the plan and the group say."""
+    net: nn.Module = compiled(model) if plan.compile else model
+    if group.world == 1:
+        return net
+    ids = [plan.device.index] if plan.device.type == "cuda" else None
+    with group.one_message():
+        return nn.parallel.DistributedDataParallel(net, device_ids=ids)
+
+
 @contextlib.contextmanager
-def lone_samples_told(images: Tensor) -> Generator[None, None, None]:
+def plain_norm_error(model: nn.Module, images: Tensor) -> Generator[None, None, None]:
     """Torch's error of a batch norm over one value, in one sentence.
 
     Raises:
@@ -174,7 +242,7 @@ def lone_samples_told(images: Tensor) -> Generator[None, None, None]:
     try:
         yield
     except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
+        if len(images) > 1 or not has_batch_norm(model) or isinstance(error, SmallnetsError):
             raise
         advice = "Take another batch_size, or drop_last=True in a DataLoader."
         raise OptionError(message("fit", "at least two samples a batch for batch norm", len(images), advice)) from error

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from smallnets import RunError
-from smallnets.training.checkpoint.files import FORMAT, read_checkpoint, read_newest, write_checkpoint
+from smallnets.training.checkpoint.files import read_checkpoint, read_newest, write_checkpoint
+from smallnets.training.checkpoint.schema import FORMAT
 
-STATE = {"model": {"w": torch.arange(5000.0)}, "progress": {"step": 3}}
+STATE = {"format": FORMAT, "model": {"w": torch.arange(5000.0)}, "progress": {"step": 3}}
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_last_checkpoint_is_not_passed_over(tmp_path: Path) -> None:
     """Nor called damaged, with the advice to remove it."""
-    write_checkpoint(tmp_path / "previous.ckpt", {"step": 1})
+    write_checkpoint(tmp_path / "previous.ckpt", STATE)
     torch.save({"format": FORMAT + 1}, tmp_path / "last.ckpt")
     with pytest.raises(RunError, match="Upgrade smallnets"):
         read_newest(tmp_path)
@@ -83,13 +84,13 @@ def test_no_code_runs_from_a_checkpoint(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     """A process that may not write files above 64 KiB stands for the full disk."""
     path, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
-    write_checkpoint(path, {"model": {"w": torch.ones(3)}})
+    write_checkpoint(path, STATE)
     before = path.read_bytes()
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
     try:
         with pytest.raises(RunError) as caught:
-            write_checkpoint(path, {"model": {"w": torch.ones(100_000)}}, previous)
+            write_checkpoint(path, {**STATE, "model": {"w": torch.ones(100_000)}}, previous)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -106,7 +107,7 @@ def test_files_of_other_programs_are_told_from_damaged_ones(tmp_path: Path) -> N
         torch.save(foreign, path)
         with pytest.raises(RunError, match=r"expected a checkpoint of smallnets in .*last.ckpt; got another file"):
             read_checkpoint(path)
-    torch.save({"format": FORMAT, **STATE}, path)  # written again, without our seal
+    torch.save(STATE, path)  # written again, without our seal
     assert read_checkpoint(path)["progress"] == {"step": 3}
     content = bytearray(path.read_bytes())
     content[content.find(torch.tensor(2500.0).numpy().tobytes())] ^= 1
@@ -118,7 +119,7 @@ def test_files_of_other_programs_are_told_from_damaged_ones(tmp_path: Path) -> N
 def test_any_flipped_bit_is_noticed_or_means_nothing(tmp_path: Path) -> None:
     """Also in the zip's own tables, which its entries' sums do not cover."""
     path = tmp_path / "last.ckpt"
-    write_checkpoint(path, {"model": {"w": torch.arange(20.0)}})
+    write_checkpoint(path, {"format": FORMAT, "model": {"w": torch.arange(20.0)}})
     whole, dice = path.read_bytes(), random.Random(0)
     for place in range(0, len(whole), 3):
         harmed = bytearray(whole)

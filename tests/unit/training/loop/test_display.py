@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smallnets.training.loop.display import Display
+from smallnets.training.loop.finite import Tally
 from smallnets.training.options import FitOptions
 
 ROW = {
@@ -32,7 +33,10 @@ def shown_on(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> Screen:
 def an_epoch(display: Display) -> None:
     display.start(1, 64)  # an epoch that goes on in the middle
     display.updated = -1.0
-    display.step(32, torch.tensor(48.0), torch.tensor(72), 96)
+    tally = Tally(torch.device("cpu"))
+    tally.begin(24.0, 48)
+    tally.note(2, 0.1, torch.tensor([0.75, 24.0]), 32)
+    display.step(32, tally, 96)
 
 
 def test_elsewhere_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,3 +109,22 @@ def test_torchrun_cannot_end_a_process_in_the_middle_of_its_message(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert capsys.readouterr().err == "smallnets: lost one\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a system without hang-ups")
+def test_a_closed_terminal_waits_but_nohups_wish_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = False
+    with pytest.raises(SystemExit, match="129"), deferred_signals():
+        signal.raise_signal(signal.SIGHUP)
+        reached = True
+    assert reached
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with deferred_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.signal is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    monkeypatch.delattr(signal, "SIGHUP")  # as on Windows
+    with pytest.raises(SystemExit, match="143"), deferred_signals():
+        signal.raise_signal(signal.SIGTERM)

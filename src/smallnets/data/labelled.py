@@ -1,0 +1,171 @@
+"""Labelled pictures, wherever they are kept: labels, classes, ids, normalisation, choosing, splitting, batches, views.
+
+N pictures, C channels, H W pixels.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..errors import DataError, check_number, message
+from .augment import Augmentation
+from .loader import Augment, Loader
+from .views import figure_of, page_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Index = slice | Sequence[int] | Tensor
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Labelled(Dataset[tuple[Tensor, int]]):
+    """What both kinds of set share."""
+
+    labels: Tensor
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str = field(default="", kw_only=True)
+    white: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.labels):
+            raise DataError(message(type(self).__name__, "one id a label", f"{len(self.ids)} and {len(self.labels)}"))
+        check_labels(type(self).__name__, self.labels, len(self.classes))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        kind, shape = type(self).__name__, getattr(self, "shape", None)
+        size = "x".join(map(str, shape)) if shape is not None else "mixed sizes"
+        return f"{kind}({self.source!r}, {len(self)} pictures, {size}, {len(self.classes)} classes)"
+
+    def _repr_html_(self) -> str:
+        return page_of(self)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
+        """Draw pictures of every class, with the classes' counts; needs matplotlib (``smallnets[plot]``).
+
+        Args:
+            path: Where to save the drawing, too.
+        """
+        return figure_of(self, path)
+
+    def loader(
+        self,
+        batch_size: int,
+        *,
+        augment: Augment = "none",
+        shuffle: bool = False,
+        workers: int = 0,
+        seed: int = 0,
+        normalise: bool = True,
+    ) -> Loader:
+        """Batches for a training loop written by hand: the normalised floats and labels that ``fit`` would feed.
+
+        Every pass over it is an epoch: order and augmentation come from ``seed``, the epoch and the sample alone.
+
+        Args:
+            batch_size: Pictures at a time; the last batch is what is left.
+            augment: ``"auto"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"``, ``"scale-jitter-flip"``,
+                ``"none"``, or a function of a normalised batch.
+            shuffle: Another order every epoch.
+            workers: Threads that read ahead of the loop; 0 reads when a batch is asked for.
+            seed: Of order and augmentation.
+            normalise: False gives the pictures as they are, uint8.
+
+        Raises:
+            ValueError: When an option is not allowed, or a stream's pictures differ in size.
+
+        >>> from smallnets.data import load
+        >>> images, labels = next(iter(load("digits").loader(64, augment="crop", shuffle=True)))
+        >>> images.shape, images.dtype, labels.shape
+        (torch.Size([64, 1, 32, 32]), torch.float32, torch.Size([64]))
+        """
+        return Loader(self, batch_size, augment, shuffle, workers, seed, normalise)
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(C, H, W) of every picture; None where they differ."""
+        raise NotImplementedError
+
+    def batch(self, index: Tensor, augmentation: Augmentation | None = None, seed: int = 0, epoch: int = 0) -> Tensor:
+        """Pictures of some samples, (N, C, H, W) uint8, under the augmentation that is theirs in this epoch."""
+        raise NotImplementedError
+
+    def _take(self, index: Tensor) -> Self:
+        raise NotImplementedError
+
+    def _picture(self, index: int) -> Tensor:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+    @overload
+    def __getitem__(self, index: Index) -> Self: ...
+    def __getitem__(self, index: int | Index) -> "tuple[Tensor, int] | Self":
+        """One sample for an int; for a slice, a list or a tensor (of numbers or truths) a set of its own."""
+        if isinstance(index, int | np.integer):
+            index = int(index)
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} pictures")
+            return self._picture(index % len(self)), int(self.labels[index])
+        return self._take(torch.arange(len(self))[as_index(index)])
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Self, Self]:
+        """Split off a fraction of every class: ``rest, part = pictures.split(0.1, seed=0)``.
+
+        Raises:
+            ValueError: When ``fraction`` is not inside (0, 1), or one side would be empty.
+        """
+        check_number("split", "fraction", fraction, 0, below=1)
+        chosen = stratified(self.labels.numpy(), fraction, seed)
+        if not 0 < chosen.sum() < len(self):
+            raise DataError(
+                message("split", "a fraction that leaves pictures on both sides", f"{fraction} of {len(self)}")
+            )
+        return self._take(torch.from_numpy(np.flatnonzero(~chosen))), self._take(
+            torch.from_numpy(np.flatnonzero(chosen))
+        )
+
+
+def as_index(index: Index) -> "slice | Tensor":
+    if isinstance(index, slice):
+        return index
+    if isinstance(index, Tensor):
+        return index.cpu()
+    chosen = torch.as_tensor(np.asarray(index))
+    return chosen if len(chosen) else chosen.long()
+
+
+def check_labels(who: str, labels: Tensor, classes: int) -> None:
+    """Refuse labels outside the classes.
+
+    Raises:
+        DataError: Naming the first such label and its place.
+    """
+    outside = torch.nonzero((labels < 0) | (labels >= classes)).flatten()
+    if len(outside):
+        place = int(outside[0])
+        got = f"{len(outside)} outside, the first {int(labels[place])} at position {place}"
+        raise DataError(message(who, f"labels from 0 to {classes - 1}", got, "Check the labels or the class list."))
+
+
+def stratified(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Which samples belong to the fraction: of each class its rounded share, at least one, in random order."""
+    chosen = np.zeros(len(labels), dtype=bool)
+    random = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        share = max(1, round(fraction * len(members))) if len(members) > 1 else 0
+        chosen[members[:share]] = True
+    return chosen

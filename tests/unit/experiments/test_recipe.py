@@ -1,0 +1,114 @@
+"""Recipes are data that is checked when it is read, and say what the reports say."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import smallnets as sn
+from smallnets.experiments.recipe import Recipe, list_recipes
+from smallnets.experiments.running import How, experiment
+
+LEAST = 'title = "Mine"\nnet = "lenet5"\n'
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_can_be_built_and_fitted(name: str) -> None:
+    recipe = sn.recipe(name)
+    for changes in (recipe.variants or {"": {}}).values():
+        changed = recipe.changed(changes)
+        with torch.device("meta"):
+            assert changed.build().num_classes == (len(recipe.data.classes) if recipe.data.classes else 10)
+        assert changed.fit_options().epochs >= 1
+    assert recipe.command in recipe.text.replace("--data digits", "--data digits")  # its head says how to run it
+    assert recipe.title and (recipe.system == "ours" or recipe.source)
+    assert (recipe.data.test == "every epoch") <= (recipe.data.validation == 0)
+    if name.startswith("tuned-"):
+        assert recipe.data.test == "once"
+    if name.startswith("tuning-"):
+        assert recipe.data.test == "none" and recipe.data.validation > 0
+
+
+PARAMETERS = {  # as the reports' own tables and code have them
+    "r1-vgg16": 14_983_498,
+    "r2-resnet50-layer4": 8_898_826,
+    "r4-vgg16-three": 33_617_987,
+    "r6-resnet50-three": 23_510_339,
+    "r7-convnet3": 469_532,
+    "r8-lenet5-digits": 61_706,
+    "r8-lenet-cats-dogs": 46_038_242,
+    "r9-alexnet-cats-dogs": 42_321_218,
+}
+
+
+@pytest.mark.parametrize(("name", "count"), PARAMETERS.items(), ids=str)
+def test_the_systems_are_the_reports(name: str, count: int) -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in sn.recipe(name).build().parameters()) == count
+
+
+def test_the_epochs_that_made_the_checkpoint_come_first() -> None:
+    recipe = sn.recipe("r1-vgg16")
+    assert recipe.fit_options().epochs == 62 and recipe.fit_options(epochs=3).epochs == 3
+    assert recipe.fit_options().schedule == "step(20, 1/3)"
+
+
+def test_a_recipe_becomes_an_experiment() -> None:
+    asked = experiment(sn.recipe("r4-vgg16-three"), How("pictures.zip", limit=100), Path("runs/x"), seed=3)
+    assert asked.watched and asked.val == 0 and asked.limit == 100 and asked.settings.seed == 3
+    assert asked.loading["classes"] == ["airplane", "automobile", "bird"]
+    assert asked.loading["stats"] == ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+    assert experiment(sn.recipe("tuning-resnet20"), How("x"), Path("y"), seed=0).test is None
+
+
+def test_changes_find_their_place() -> None:
+    recipe = sn.recipe("r7-convnet3")
+    changed = recipe.changed(
+        {"batch_size": 256, "channels": [16, 32, 64], "size": 16, "validation": 0.2, "net": "convnet3"}
+    )
+    assert changed.fit["batch_size"] == 256 and changed.options["channels"] == [16, 32, 64]
+    assert changed.data.size == 16 and changed.data.validation == 0.2 and recipe.fit["batch_size"] == 30
+
+
+WRONG = {
+    "": "recipe mine: expected title to be text; got None.",
+    'title = "Mine"\n': "recipe mine: expected net to be text; got None.",
+    LEAST + "nett = 3": "recipe mine: expected one of ",
+    LEAST + "[data]\nsorce = 'x'": "recipe mine, [data]: expected one of source, classes,",
+    LEAST + "[fit]\nepoch = 3": "FitOptions: expected a setting of fit; got 'epoch'. Did you mean 'epochs'?",
+    LEAST + "[fit]\nepochs = 0": "fit: expected epochs to be an integer of at least 1; got 0.",
+    LEAST + "[fit]\nepochs = 'many'": "fit: expected epochs to be an integer of at least 1; got 'many'.",
+    LEAST
+    + "[data]\ntest = 'twice'": "recipe mine: expected test to be one of 'once', 'every epoch', 'none'; got 'twice'.",
+    LEAST + "[data]\ntest = 'every epoch'": "recipe mine: expected nothing held out with test = 'every epoch'",
+    LEAST
+    + "[variants]\na = { lrr = 1 }": "recipe mine: expected a setting of fit, of the data or of lenet5; got 'lrr'.",
+    LEAST + "[variants]\na = 3": "recipe mine: expected variants to be tables; got 3.",
+    LEAST + "fit = 3": "recipe mine: expected fit to be a table; got 3.",
+    LEAST + "data = 3": "recipe mine: expected data to be a table; got 3.",
+    LEAST + "after = 'x'": "recipe mine: expected after to be an integer of at least 0; got 'x'.",
+    LEAST.replace("lenet5", "lenet6"): "build: expected the name of a net; got 'lenet6'. Did you mean 'lenet5'?",
+    "title = ": "recipe: expected a recipe in",
+}
+
+
+@pytest.mark.parametrize(("text", "error"), WRONG.items(), ids=range(len(WRONG)))
+def test_a_file_that_is_no_recipe_is_refused_in_one_sentence(tmp_path: Path, text: str, error: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(sn.OptionError) as refused:
+        sn.recipe(path)
+    assert error in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_names_and_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(LEAST + "options = { variant = '1998' }\n[fit]\nepochs = 3\n")
+    mine = sn.recipe(tmp_path / "mine.toml")
+    assert isinstance(mine, Recipe) and mine.name == "mine" and mine.fit_options().epochs == 3
+    assert mine.call == "lenet5(variant='1998')"
+    with pytest.raises(sn.OptionError, match="Did you mean 'r4-vgg16-three'"):
+        sn.recipe("r4-vgg16-tree")
+    with pytest.raises(sn.OptionError, match="expected the name of a recipe"):
+        sn.recipe("")
+    with pytest.raises(sn.OptionError, match="No such file"):
+        sn.recipe("nowhere.toml")

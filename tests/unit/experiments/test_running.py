@@ -1,0 +1,184 @@
+"""Recipes that run: folders, seeds, variants, sweeps that go on, starts from shallower nets, tests that are left out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import smallnets as sn
+from smallnets.experiments import experiment as room
+
+Make = Callable[..., Path]
+TINY = """
+title = "Two blots"
+system = "R0"
+source = "A report"
+net = "convnet3"
+options = { channels = [4, 4, 4], hidden = [8], input_size = 16 }
+ways = [{ tta = "flip" }]
+[data]
+validation = 0.25
+[fit]
+epochs = 2
+batch_size = 8
+lr = 1e-2
+[reported]
+test_accuracy = 0.5
+note = "somewhere"
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str = TINY) -> Path:
+        path = tmp_path / "tiny.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def quietly(recipe: Any, data: Path, place: Path, **more: Any) -> sn.Comparison:
+    return sn.run_recipe(recipe, data, place, device="cpu", progress=False, **more)
+
+
+def test_a_run_leaves_its_page(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    said: list[str] = []
+    found = quietly(tiny(), image_folder(), tmp_path / "run", say=said.append)
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert found.to_dict()[0]["test_accuracy"] == report["test_accuracy"]
+    assert report["train_pictures"] == 30 and report["val_pictures"] == 10 and report["test_pictures"] == 12
+    assert report["ways"] == [{"tta": "flip"}] and len(report["ways_accuracy"]) == 1 and report["recipe"] == "tiny"
+    page = (tmp_path / "run/report.md").read_text()
+    assert page.startswith("# Two blots\n") and "System R0. A report" in page and "| flip |" in page
+    assert f"| test accuracy | 0.5000 | {report['test_accuracy']:.4f} |" in page and "![" in page
+    whole = (tmp_path / "run/report.html").read_text()
+    assert whole.count("data:image/png;base64,") == 3 and "http" not in whole and 'src="grid' not in whole
+    assert any("looked at once" in line for line in said) and any("reported        0.5000" in line for line in said)
+    rows = (tmp_path / "run/predictions.csv").read_text().splitlines()
+    assert rows[0] == "id,predicted,true,p_cat,p_dog" and len(rows) == 13
+    assert all(f"/{row.split(',')[2]}/" in f"/{row}" for row in rows[1:])
+
+
+def test_a_watched_test_split_is_said_to_be(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    text = TINY.replace("validation = 0.25", 'validation = 0\ntest = "every epoch"')
+    said: list[str] = []
+    quietly(tiny(text), image_folder(), tmp_path / "run", say=said.append)
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["watched"] and report["train_pictures"] == 40 and report["val_accuracy"] == report["test_accuracy"]
+    assert "looked at every epoch, as in the report" in (tmp_path / "run/report.md").read_text()
+    assert any("nothing held out, split 'test' looked at every epoch" in line for line in said)
+    assert not any(line.startswith("validation") for line in said)
+
+
+def test_a_test_that_is_left_out(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    found = quietly(tiny(TINY.replace("[fit]", 'test = "none"\n[fit]')), image_folder(), tmp_path / "run")
+    assert found.to_dict()[0]["test_accuracy"] is None and not (tmp_path / "run/predictions.csv").exists()
+    assert json.loads((tmp_path / "run/report.json").read_text())["test_pictures"] == 0
+
+
+def test_seeds_and_a_limit(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    found = quietly(tiny(), image_folder(), tmp_path / "run", seeds=2, epochs=1, limit=20)
+    assert found.to_dict()[0]["runs"] == 2 and found.to_dict()[0]["epochs"] == 1
+    reports = [json.loads((tmp_path / f"run/seed-{seed}/report.json").read_text()) for seed in (0, 1)]
+    assert [report["seed"] for report in reports] == [0, 1]
+    assert [report["train_pictures"] + report["val_pictures"] for report in reports] == [20, 20]
+    assert (tmp_path / "run/comparison.png").exists() and "# Two blots" in (tmp_path / "run/report.md").read_text()
+
+
+def test_a_sweep_that_is_killed_goes_on(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, trained = image_folder(), list[str]()
+    fit = room.fit
+
+    def counted(*arguments: Any, **keywords: Any) -> sn.History:
+        folder = Path(keywords["options"].run_dir)
+        before = (folder / "metrics.csv").exists()
+        trained.append(f"{folder.name} {before}")
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return fit(*arguments, **keywords)
+
+    monkeypatch.setattr(room, "fit", counted)
+    asked: dict[str, Any] = {"batch_size": [8, 10], "augment": ["none", "crop"]}
+    how: dict[str, Any] = {"epochs": 1, "device": "cpu", "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        sn.sweep(tiny(), asked, data, tmp_path / "sweep", **how)
+    first = tmp_path / "sweep" / "batch_size=8-augment=none" / "last.ckpt"
+    kept = first.read_bytes()
+    found = sn.sweep(tiny(), asked, data, tmp_path / "sweep", **how)
+    assert len(found) == 4 and first.read_bytes() == kept
+    assert [line.split()[1] for line in trained] == ["False", "False", *["False"] * 3]  # the first was not begun again
+
+
+def test_a_failed_run_does_not_stop_the_others(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    said: list[str] = []
+    text = TINY.replace("[fit]", '[variants]\nwild = { lr = 1e30, optimizer = "sgd" }\ntame = {}\n[fit]')
+    found = quietly(
+        tiny(text.replace("[data]\nvalidation = 0.25\n", "")), image_folder(), tmp_path / "run", say=said.append
+    )
+    assert "tame" in [line.label for line in found]
+    assert any(line.startswith("this run failed: fit: expected finite numbers") for line in said)
+    with pytest.raises(sn.RunError, match="finite numbers"):
+        quietly(sn.recipe(tiny()).changed({"lr": 1e30, "optimizer": "sgd"}), image_folder(name="b"), tmp_path / "alone")
+
+
+def test_variants_are_checked_before_the_first_runs(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    with pytest.raises(sn.OptionError, match="expected a setting of fit, of the data or of convnet3; got 'lrr'"):
+        sn.sweep(tiny(), {"lrr": [1]}, image_folder(), tmp_path / "sweep")
+    with pytest.raises(sn.OptionError, match="kernel_size"):
+        sn.sweep(tiny(), {"kernel_size": [5, 4]}, image_folder(name="b"), tmp_path / "sweep", device="cpu")
+    with pytest.raises(sn.OptionError, match="sweep: expected values for lr; got none"):
+        sn.sweep(tiny(), {"lr": []}, image_folder(name="c"), tmp_path / "sweep")
+    with pytest.raises(sn.OptionError, match="every variant to be one of"):
+        quietly("r7-findings", image_folder(name="d"), tmp_path / "sweep", variants=["batch 31"])
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_deep_net_starts_from_a_shallower_one(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shallow = tiny(
+        'title = "Shallow"\nnet = "vgg"\noptions = { cfg = [4, "M", 8, "M"], head = "linear" }\n'
+        '[data]\nvalidation = 0\ntest = "none"\n[fit]\nepochs = 1\n'
+    )
+    deep = tmp_path / "deep.toml"
+    deep.write_text(
+        f'title = "Deep"\nnet = "vgg"\noptions = {{ cfg = [4, 4, "M", 8, 8, "M"], head = "linear" }}\nstart = "{shallow}"\n'
+        '[data]\nvalidation = 0\ntest = "none"\n[fit]\nepochs = 1\n'
+    )
+    begun: list[torch.Tensor] = []
+    fit = room.fit
+    monkeypatch.setattr(
+        room, "fit", lambda net, *a, **k: begun.append(net.features[0].weight.clone()) or fit(net, *a, **k)
+    )
+    quietly(deep, image_folder(), tmp_path / "run")
+    trained = torch.load(tmp_path / "run/start/last.ckpt", weights_only=True)["model"]["features.0.weight"]
+    assert torch.equal(begun[1], trained) and not torch.equal(begun[0], trained)
+    assert not (tmp_path / "run/comparison.csv").exists()  # it is one run, and its start
+
+
+def test_what_is_held_out_is_cropped_and_what_is_trained_on_is_not(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    fit, evaluate = room.fit, room.evaluate
+    monkeypatch.setattr(
+        room, "fit", lambda net, train, val, **k: seen.extend((train, val)) or fit(net, train, val, **k)
+    )
+    monkeypatch.setattr(room, "evaluate", lambda net, test, **k: seen.append(test) or evaluate(net, test, **k))
+    text = TINY.replace("[data]", "[data]\nsize = 16\ncrop = 0.5")
+    data = image_folder(size=(32, 32))
+    quietly(tiny(text), data, tmp_path / "run")
+    train, val, test = seen[:3]
+    assert not set(train.ids) & set(val.ids) and len(train) == 30 and len(val) == 10
+    for part, split, crop in ((train, "train", 1.0), (val, "train", 0.5), (test, "test", 0.5)):
+        whole = sn.data.load(data, split, size=16, crop=crop)
+        rows = [whole.ids.index(name) for name in part.ids]
+        assert torch.equal(part.images, whole.images[rows])
