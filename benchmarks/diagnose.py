@@ -141,8 +141,8 @@ def judged(tool: str, case: Case) -> dict[str, Any]:
         "found": bool(new),
         "cause": bool(caused),
         "place": any(named(case.path, words) for _, words in new),
-        "false_alarm": [check for check, _, alarm in said["sound"] if alarm],
-        "said": [check for check, _ in new],
+        "false_alarm": sorted({check for check, _, alarm in said["sound"] if alarm}),
+        "said": sorted({check for check, _ in new}),
         "seconds": seconds,
     }
 
