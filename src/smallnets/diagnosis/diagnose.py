@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -85,6 +86,9 @@ def first_look(
         num_classes: How many logits there should be, where that is known.
         loss: What the net will be trained with.
     """
+    model = getattr(model, "_orig_mod", model)
+    if isinstance(model, torch.jit.ScriptModule):
+        return []
     with untouched(model):
         function = F.cross_entropy if loss == "cross-entropy" else loss
         facts = Facts(model, model, images, labels, num_classes, function, given=True)

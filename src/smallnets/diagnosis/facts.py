@@ -76,6 +76,11 @@ class Facts:
                 return found[0].detach()
         return None
 
+    @property
+    def takes_logits(self) -> bool:
+        """Whether the loss applies a softmax itself."""
+        return self.loss is F.cross_entropy or isinstance(self.loss, nn.CrossEntropyLoss)
+
     @functools.cached_property
     def modules(self) -> dict[str, nn.Module]:
         return dict(self.model.named_modules())

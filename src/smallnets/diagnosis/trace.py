@@ -74,10 +74,10 @@ class Trace:
 class Watch(TorchDispatchMode):
     """Notes each ATen operation as a step."""
 
-    def __init__(self, model: nn.Module, images: Tensor, original: nn.Module, *, numbers: bool) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, original: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.trace, self.path = Trace(), [""]
-        self.count, self.numbers = len(images), numbers
+        self.count = len(images)
         self.alive: list[Tensor] = [images]  # a storage that is freed would give its place to another
         self.makers: dict[Any, int] = {where(images): INPUT}
         self.writers: dict[int, int] = {storage(images): INPUT}
@@ -130,7 +130,6 @@ class Watch(TorchDispatchMode):
             return
         index = len(self.trace.graph.steps)
         inplace = name.endswith("_") and not name.startswith("_")
-        numbers = statistics(made[0], self.count) if self.numbers else {}
         step = Step(
             index,
             "dropout" if masked or name == "native_dropout" else name.rstrip("_") if inplace else name,
@@ -141,7 +140,7 @@ class Watch(TorchDispatchMode):
             tuple(tuple(tensor.shape) for tensor in given),
             args[3:] if name == "convolution" else tuple(value for value in args if not isinstance(value, Tensor)),
             inplace,
-            **numbers,
+            **statistics(made[0], self.count),
         )
         self.trace.graph.steps.append(step)
         for tensor in made:
@@ -168,9 +167,9 @@ class Watch(TorchDispatchMode):
             self.path.pop()
 
 
-def run(model: nn.Module, images: Tensor, original: nn.Module, *, numbers: bool = True) -> Trace:
+def run(model: nn.Module, images: Tensor, original: nn.Module) -> Trace:
     """Run the net once and note every operation; the mode (train or eval) is the model's own."""
-    watch = Watch(model, images, original, numbers=numbers)
+    watch = Watch(model, images, original)
     trace = watch.trace
     with wrapped(model, watch):
         try:
@@ -241,7 +240,7 @@ def wrapped(model: nn.Module, watch: Watch) -> Generator[None, None, None]:
 
 def statistics(out: Tensor, count: int) -> dict[str, Any]:
     """Size and spread of an output, over a part of its numbers: reading all of them would take as long as the net."""
-    if not out.is_floating_point() or not out.numel():
+    if not out.is_floating_point() or not out.numel() or out.layout is not torch.strided:
         return {}
     out = out.detach()
     batched = out.dim() > 1 and len(out) == count
@@ -277,9 +276,13 @@ def tensors_in(values: Any) -> list[Tensor]:
 
 
 def storage(tensor: Tensor) -> int:
+    if tensor.layout is not torch.strided:  # sparse ones have none
+        return id(tensor)
     return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
 def where(tensor: Tensor) -> tuple[Any, ...]:
     """What tells a tensor from other views of the same memory; a view under autograd is not the same object."""
+    if tensor.layout is not torch.strided:
+        return (id(tensor),)
     return storage(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()

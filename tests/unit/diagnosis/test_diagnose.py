@@ -184,6 +184,24 @@ def test_half_precision_and_lazy_layers() -> None:
     assert nn.parameter.is_lazy(lazy[0].weight), "the caller's own layer was made"
 
 
+def test_a_loss_that_cannot_be_tried_is_said() -> None:
+    noted = diagnose(net(), SIZE, loss=nn.BCEWithLogitsLoss())
+    assert not noted
+    assert "without it no gradient was looked at" in str(noted)
+
+
+def test_tensors_without_a_storage() -> None:
+    class Sparse(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = net()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sparse.mm(torch.eye(10).to_sparse(), self.body(x).t()).t()
+
+    assert not diagnose(Sparse(), SIZE), str(diagnose(Sparse(), SIZE))
+
+
 def test_a_compiled_net_is_looked_at_as_python() -> None:
     assert diagnose(torch.compile(net(nn.Softmax(1))), SIZE).findings[0].path == "7"
 

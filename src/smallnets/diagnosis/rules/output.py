@@ -15,10 +15,6 @@ from ..registry import rule
 SOFT = frozenset(("leaky_relu", "prelu", "_prelu_kernel", "elu", "gelu", "silu", "mish", "hardswish", "celu", "selu"))
 
 
-def takes_logits(facts: Facts) -> bool:
-    return facts.loss is F.cross_entropy or isinstance(facts.loss, nn.CrossEntropyLoss)
-
-
 def last_steps(facts: Facts) -> list[int]:
     """The steps that decided the output's numbers: behind reshapes and constants."""
     graph = facts.graph
@@ -54,11 +50,11 @@ def output_softmax(facts: Facts) -> Iterator[Finding]:
     path = last.path if last is not None else ""
     logarithm = (last is not None and last.op == "_log_softmax") or sums_to_one(logits.double().exp())
     advice = "Return the logits: leave the softmax out, and apply it where probabilities are shown."
-    if logarithm and takes_logits(facts):
+    if logarithm and facts.takes_logits:
         yield Finding("output-softmax", "warning", path, {"operation": "log_softmax"}, advice)
         return
     negative = isinstance(facts.loss, nn.NLLLoss) or facts.loss is F.nll_loss
-    if not takes_logits(facts) and not negative:
+    if not facts.takes_logits and not negative:
         return
     if (last is not None and last.op == "_softmax") or sums_to_one(logits):
         floor = math.log(1 + (logits.shape[1] - 1) / math.e)
@@ -79,7 +75,7 @@ def output_softmax(facts: Facts) -> Iterator[Finding]:
 )
 def output_activation(facts: Facts) -> Iterator[Finding]:
     """The last operation, but for layout and constants, is an activation."""
-    if not takes_logits(facts):
+    if not facts.takes_logits:
         return
     steps = [facts.graph.steps[index] for index in last_steps(facts)]
     if len(steps) == 1 and steps[0].op in ACTIVATIONS:
@@ -112,7 +108,7 @@ def output_size(facts: Facts) -> Iterator[Finding]:
     if logits.dim() != 2:
         advice = "Return (N, classes): flatten the maps, as in x.flatten(1), or average over them."
         yield Finding("output-size", "error", path, {"output": list(logits.shape)}, advice)
-    elif logits.shape[1] != (facts.num_classes or logits.shape[1]) or (logits.shape[1] == 1 and takes_logits(facts)):
+    elif logits.shape[1] != (facts.num_classes or logits.shape[1]) or (logits.shape[1] == 1 and facts.takes_logits):
         wanted = facts.num_classes or 2
         layer = facts.modules.get(path)
         line = f"nn.Linear({layer.in_features}, {wanted})" if isinstance(layer, nn.Linear) else f"{wanted} outputs"

@@ -45,6 +45,9 @@ def does_not_run(facts: Facts) -> Iterator[Finding]:
             evidence["input"] = list(got)
         yield Finding("does-not-run", "error", path, evidence, advice)
         return
+    if facts.loss_failure is not None and facts.loss_value is None and not facts.takes_logits:
+        advice = "Give data= with labels that this loss takes: without it no gradient was looked at."
+        yield Finding("does-not-run", "note", "", {"loss": first_line(facts.loss_failure)[:200]}, advice)
 
 
 @rule(
