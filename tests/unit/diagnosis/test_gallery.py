@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from diagnose_gallery import CASES, Case
+from diagnose_variants import SOUND, VARIANTS
 from smallnets.diagnosis import diagnose
 
-NAMES = [f"{case.rule}-{number}" for number, case in enumerate(CASES)]
+ALL = [*CASES, *VARIANTS]
+NAMES = [f"{case.rule}-{number}" for number, case in enumerate(ALL)]
 
 
-@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("case", ALL, ids=NAMES)
 def test_the_fault_is_found(case: Case) -> None:
     torch.manual_seed(0)
     found = diagnose(case.faulty(), case.size, **case.options)
@@ -20,9 +22,16 @@ def test_the_fault_is_found(case: Case) -> None:
         assert case.path in [finding.path for finding in told], str(found)
 
 
-@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("case", ALL, ids=NAMES)
 def test_the_sound_twin_is_not(case: Case) -> None:
     torch.manual_seed(0)
     found = diagnose(case.sound(), case.size, **case.options)
     assert not found, str(found)
     assert case.rule not in {finding.rule for finding in found} or case.severity == "note", str(found)
+
+
+@pytest.mark.parametrize("style", SOUND)
+def test_sound_nets_of_many_styles_are_not(style: str) -> None:
+    torch.manual_seed(0)
+    found = diagnose(SOUND[style](), (3, 16, 16))
+    assert not found, str(found)

@@ -44,7 +44,11 @@ def vanishing(facts: Facts) -> Iterator[Finding]:
     logits = facts.logits
     if logits is None or logits.dim() != 2:
         return
-    seen = [(step, step.spread / step.size) for step in steps if step.size > 0 and step.spread is not None]
+    seen = [
+        (step, step.spread / step.size)
+        for step in steps
+        if step.size > 0 and step.spread is not None and not all_zero(step, facts)
+    ]
     if not seen:
         return
     if any(held_small(step, facts) for step in facts.start.named(("mul",))):
@@ -61,6 +65,12 @@ def vanishing(facts: Facts) -> Iterator[Finding]:
         evidence = {"gradient_first_over_last": back[0], "layers": len(steps)}
         advice = "Draw weights for the activation (kaiming_normal_ for ReLU), add batch norms, or shortcuts."
         yield Finding("vanishing", "error", back[1], evidence, advice)
+
+
+def all_zero(step: Step, facts: Facts) -> bool:
+    """Whether a layer starts at 0, as a last one may: it opens with the first step."""
+    weights = [facts.model.get_parameter(name) for name in step.weights]
+    return not any(bool(weight.any()) for weight in weights if weight.dim() > 1)
 
 
 def held_small(step: Step, facts: Facts) -> bool:
