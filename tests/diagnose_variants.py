@@ -120,6 +120,7 @@ VARIANTS = [
     Case("output-softmax", "", lambda: Net(lambda s, x: {"logits": s.b(x).softmax(1), "x": x}, b=small()), lambda: Net(lambda s, x: {"x": x, "logits": s.b(x)}, b=small())),
     Case("output-activation", "", lambda: Net(lambda s, x: s.b(x).clamp(0, 1), b=small()), small),
     Case("output-activation", "", lambda: Net(lambda s, x: 3 * torch.tanh(s.b(x)), b=small()), small),
+    Case("output-activation", "", lambda: Net(lambda s, x: s.b(x).maximum(torch.zeros(())), b=small()), small),
     Case("output-activation", "1", lambda: SEQ(small(), nn.LeakyReLU()), small, severity="warning"),
     Case("output-size", "", lambda: Net(lambda s, x: print(end=str(s.b(x))[:0]), b=small()), small),
     Case("output-size", "5.2", lambda: SEQ(*small()[:5], head(32, 1)), lambda: SEQ(*small()[:5], head(32, 2))),

@@ -13,6 +13,7 @@ from ..graph import ACTIVATIONS, INPUT, rescales
 from ..registry import rule
 
 SOFT = frozenset(("leaky_relu", "prelu", "_prelu_kernel", "elu", "gelu", "silu", "mish", "hardswish", "celu", "selu"))
+BENDS = frozenset(("maximum", "minimum", "exp", "abs"))  # activations where the other side is a constant
 
 
 def last_steps(facts: Facts) -> list[int]:
@@ -78,7 +79,7 @@ def output_activation(facts: Facts) -> Iterator[Finding]:
     if not facts.takes_logits:
         return
     steps = [facts.graph.steps[index] for index in last_steps(facts)]
-    if len(steps) == 1 and steps[0].op in ACTIVATIONS:
+    if len(steps) == 1 and (steps[0].op in ACTIVATIONS or (steps[0].op in BENDS and len(set(steps[0].sources)) == 1)):
         op = steps[0].op.lstrip("_")
         advice = f"Return what goes into the {op}."
         severity: Severity = "warning" if steps[0].op in SOFT else "error"
