@@ -91,6 +91,21 @@ def registered(name: str) -> nn.Module:
     return net
 
 
+class Holds(nn.Module):
+    """A block that was handed its layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.relu(self.layer(x))
+
+
+def handed(layer: nn.Module) -> SEQ:
+    return SEQ(block(3, 16), Holds(layer), Holds(layer), head(16))
+
+
 def down(count: int) -> SEQ:
     return SEQ(*[SEQ(block(3 if i == 0 else 8, 8), nn.MaxPool2d(2)) for i in range(count)])
 
@@ -125,6 +140,8 @@ VARIANTS = [
     Case("output-size", "", lambda: Net(lambda s, x: print(end=str(s.b(x))[:0]), b=small()), small),
     Case("output-size", "5.2", lambda: SEQ(*small()[:5], head(32, 1)), lambda: SEQ(*small()[:5], head(32, 2))),
     Case("unused-module", "scale", lambda: registered("scale"), small, severity="warning"),
+    Case("shared-module", "1.layer.1", lambda: handed(block_of(16, 16, 3)), small, severity="warning"),
+    Case("shared-module", "1.layer", lambda: handed(conv(16, 16)), small, severity="note"),
     Case("no-gradient", "0", lambda: SEQ(WithoutGradient(block(3, 16)), head(16)), lambda: SEQ(block(3, 16), head(16))),
     Case("no-gradient", "", lambda: cut(lambda x: torch.from_numpy(x.detach().numpy())), whole),
     Case("no-gradient", "", lambda: cut(lambda x: x.clone().detach().requires_grad_()), whole),

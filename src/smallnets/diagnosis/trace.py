@@ -29,7 +29,8 @@ class Call:
     """How often a module ran, what reached it and left it first, and from where it was called.
 
     Attributes:
-        caller: The path of the module that called it.
+        caller: The path of the module that called it first.
+        callers: The paths of all that called it.
         graded: Whether gradients were switched on where it was called.
         fed: Whether a gradient can flow back from it to what it was given.
         feeds: Whether one can flow back into it.
@@ -38,6 +39,7 @@ class Call:
     """
 
     caller: str = ""
+    callers: set[str] = field(default_factory=set)
     count: int = 0
     input: tuple[int, ...] = ()
     output: tuple[int, ...] = ()
@@ -207,6 +209,7 @@ def wrapped(model: nn.Module, watch: Watch) -> Generator[None, None, None]:
         def forward(*args: Any, **kwargs: Any) -> Any:
             call = trace.calls.setdefault(path, Call())
             call.count += 1
+            call.callers.add(watch.path[-1])
             first = next(iter(tensors_in((args, tuple(kwargs.values())))), None)
             if not call.input and first is not None:
                 call.input, call.fed = tuple(first.shape), first.requires_grad

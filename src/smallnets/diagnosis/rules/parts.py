@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from ...errors import first_line
 from ..facts import Facts
-from ..finding import Evidence, Finding
+from ..finding import Evidence, Finding, Severity
 from ..graph import lays_out
 from ..registry import rule
 
@@ -124,7 +124,7 @@ def unused_module(facts: Facts) -> Iterator[Finding]:
     why="A norm that serves two places mixes their statistics: right in training, wrong in eval mode. A convolution "
     "that serves two places has to do both jobs with one set of weights.",
     source="Ioffe & Szegedy 2015, section 3.1",
-    on_purpose="Recurrent nets, and heads over several maps.",
+    on_purpose="Recurrent nets, heads over several maps, CoaT; a layer that several blocks were handed is a note.",
     cheap=True,
 )
 def shared_module(facts: Facts) -> Iterator[Finding]:
@@ -135,7 +135,18 @@ def shared_module(facts: Facts) -> Iterator[Finding]:
         if call.count > 1 and leaf and any(True for _ in module.parameters()):
             kind = type(module).__name__
             advice = f"Make a {kind} of its own for each place."
-            yield Finding("shared-module", "warning", path, {"type": kind, "calls": call.count}, advice)
+            handed = not isinstance(module, _BatchNorm) and any(
+                len(facts.eval.calls[outer].callers) > 1 for outer in around(path) if outer in facts.eval.calls
+            )
+            severity: Severity = "note" if handed else "warning"
+            yield Finding("shared-module", severity, path, {"type": kind, "calls": call.count}, advice)
+
+
+def around(path: str) -> Iterator[str]:
+    """A path and those of the modules around it, the innermost first."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 @rule(
