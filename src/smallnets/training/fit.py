@@ -65,6 +65,7 @@ def fit(
     progress: bool = True,
     tensorboard: bool = False,
     callbacks: Sequence[Callback] = (),
+    check: bool = True,
     options: FitOptions | None = None,
 ) -> History:
     """Train a net on labelled pictures, in place.
@@ -115,6 +116,7 @@ def fit(
         progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.
         tensorboard: Write the history for TensorBoard, too.
         callbacks: Called with each epoch's row; a true answer stops the run.
+        check: Warn of classic mistakes that one forward pass of a few pictures shows, as ``diagnose`` names them.
         options: All of the above as one ``FitOptions``, instead of keywords.
 
     Returns:

@@ -33,7 +33,7 @@ Workers = Literal["auto"] | int
 Callback = Callable[[Row], object]
 
 # Settings that change nothing of what is computed, so a run may go on with others.
-FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks")
+FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks", "check")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class FitOptions:
     progress: bool = True
     tensorboard: bool = False
     callbacks: tuple[Callback, ...] = ()
+    check: bool = True
 
     def __post_init__(self) -> None:
         who = "fit"
@@ -100,7 +101,7 @@ class FitOptions:
         choices: dict[str, tuple[object, ...]] = {
             "precision": get_args(Precision), "resume": get_args(Resume), "monitor": get_args(Monitor),
             **dict.fromkeys(("channels_last", "compile"), ("auto", True, False)),
-            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard"), (True, False)),
+            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard", "check"), (True, False)),
         }  # fmt: skip
         for name, allowed in choices.items():
             check_choice(who, name, getattr(self, name), allowed)

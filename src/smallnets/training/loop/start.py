@@ -15,7 +15,7 @@ from ..group import Group, current_group
 from ..options import FitOptions
 from ..plan.calibrate import settle_plan
 from ..plan.plan import Plan, choose_device, fixed_plan
-from .checks import check_run, probe
+from .checks import check_run, look_over, probe
 from .losses import make_loss
 from .memory import plain_memory_error
 from .progress import resumed
@@ -90,6 +90,8 @@ def begin(
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
         with plain_memory_error(model, options, shape, device):
             logits = probe(model, first, learnt, plan)
+            if options.check and group.leads:
+                look_over(model, first, learnt, options)
             if learnt.labels is None:  # before they are learnt from, in measuring too
                 check_labels("fit", opened.head.labels, logits)
             if stored is None:
