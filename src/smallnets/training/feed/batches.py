@@ -5,7 +5,7 @@ N batch, C channels, H W pixels.
 
 import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,12 +13,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ...data.augment import normalise
-from ...data.decoding import processors
-from ...data.imageset import ImageSet, ImageStream
+from ...data.decoding import Broken, in_threads, processors
+from ...data.depth import Pixels
+from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...data.stream import Epoch
 from ...errors import DataError, first_line, message
 from ..options import Workers
-from .samples import Samples, Stats, picture_of
+from .origin import Stats
+from .samples import Samples, picture_of, unknown_stats
+
+CHUNK = 16  # pictures of a stream that a thread reads at once
 
 
 class Batch(NamedTuple):
@@ -78,11 +82,17 @@ def together(samples: list[Any]) -> Any:
         raise DataError(message("smallnets", "samples that make a batch", first_line(error), advice)) from error
 
 
-def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False) -> Tensor:
-    """What a net takes: uint8 is divided by 255 and, where mean and std are known, normalised."""
+def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False, who: str = "fit") -> Tensor:
+    """What a net takes: uint8 is normalised, floats are taken as they are.
+
+    Raises:
+        DataError: When there is no mean and std for uint8.
+    """
     if stats is not None and stats[0]:
         return normalise(images, *stats, channels_last)
-    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    if images.dtype == torch.uint8:
+        raise unknown_stats(who)
+    return images.float()
 
 
 def index_loader(
@@ -104,13 +114,17 @@ def index_loader(
     )
 
 
-def in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
+def in_order(
+    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, who: str = "evaluate"
+) -> Iterator[Batch]:
     """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before."""
-    prepared = each_in_order(samples, batches, device)
+    prepared = each_in_order(samples, batches, device, who)
     return prepared if device.type == "cpu" else ahead(prepared)
 
 
-def each_in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device) -> Iterator[Batch]:
+def each_in_order(
+    samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, who: str
+) -> Iterator[Batch]:
     """``in_order``, one when it is asked for."""
     data = samples.data
     if isinstance(data, ImageSet):
@@ -120,13 +134,51 @@ def each_in_order(samples: Samples, batches: Sequence[tuple[int, int]], device: 
             yield Batch(images, labels.to(device, non_blocking=True), stop - start)
         return
     rows = [torch.arange(start, stop) for start, stop in batches]
-    loader = data if isinstance(data, DataLoader) else index_loader(data, rows, "auto", device, 0)
+    if isinstance(data, ImageStream) and samples.left_out is not None:
+        loader: Iterable[Any] = readable(data, rows, samples.left_out)
+    else:
+        loader = data if isinstance(data, DataLoader) else index_loader(data, rows, "auto", device, 0)
     for batch in loader:
         if isinstance(batch, Tensor):  # pictures alone, to be predicted
             batch = (batch, torch.zeros(len(batch), dtype=torch.int64))
-        images, labels = pictures_and_labels(batch, "evaluate")
-        images = as_floats(images.to(device, non_blocking=True), samples.stats)
+        images, labels = pictures_and_labels(batch, who)
+        if samples.relabel is not None:
+            check_labels(who, labels, len(samples.relabel))
+            labels = samples.relabel[labels]
+        images = as_floats(images.to(device, non_blocking=True), samples.stats, who=who)
         yield Batch(images, labels.to(device, non_blocking=True), len(labels))
+
+
+def readable(data: ImageStream, batches: Sequence[Tensor], left_out: dict[str, str]) -> Iterator[tuple[Tensor, Tensor]]:
+    """What can be read of a stream, in batches of up to the size of the first; each picture's label is its row.
+
+    The names of the others, with what is wrong with them, come into ``left_out``.
+
+    Raises:
+        DataError: When none can be read.
+    """
+    rows = torch.cat([*batches]).tolist()
+
+    def read(row: int) -> Pixels | Broken:
+        return data.decoder.picture(int(data.rows[row]))
+
+    found = in_threads(read, rows, CHUNK)
+    pictures: list[Tensor] = []
+    numbers: list[int] = []
+    count = 0
+    for row, picture in zip(rows, found, strict=True):
+        if isinstance(picture, Broken):
+            left_out[data.ids[row]] = picture.reason
+        else:
+            pictures.append(torch.from_numpy(picture))
+            numbers.append(row)
+        if len(pictures) == len(batches[0]) or (row == rows[-1] and pictures):
+            count += len(pictures)
+            yield torch.stack(pictures), torch.tensor(numbers)
+            pictures, numbers = [], []
+    if not count:
+        name, why = next(iter(left_out.items()))
+        raise DataError(message("predict", "at least one picture that can be read", f"none: {name} is {why}"))
 
 
 def ahead(batches: Iterator[Batch], depth: int = 2) -> Generator[Batch, None, None]:

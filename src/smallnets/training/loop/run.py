@@ -41,8 +41,9 @@ class Run:
         self.progress = start.progress
         rows = [] if start.stored is None else list(start.stored.history)
         self.history = History(rows, options.monitor, self.plan.to_record())
+        self.shown = torch.zeros(()), torch.zeros(()), 0  # sums of loss and hits, and the samples that they are of
         self.best_state: Mapping[str, Any] | None = None
-        self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored)
+        self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored, start.weights)
 
     def go(self) -> History:
         """Train until the last epoch, and leave the weights that the options ask for in the model."""
@@ -52,6 +53,7 @@ class Run:
             stack.callback(self.updates.release)
             stack.callback(self.display.leave)
             stack.enter_context(deterministic_mode(options.deterministic))
+            stack.enter_context(torch.autocast(self.device.type, enabled=False))  # the caller's, if there is one
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
             if self.folder is not None and self.group.leads:
@@ -60,7 +62,7 @@ class Run:
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.display):
                     self._epoch(stop)
-                if self._asked_to_stop(stop, at_end=True):
+                if self._asked_to_stop(stop):
                     self._leave(stop)
         self._finish()
         return self.history
@@ -84,8 +86,8 @@ class Run:
                 progress.step += 1
                 progress.seen += images
                 progress.seconds = before + time.perf_counter() - started
-                self.display.step(images, loss_sum, correct, progress.seen)
-                asked = self._asked_to_stop(stop)
+                asked = self._asked_to_stop(stop, torch.stack([loss_sum, correct.double()]))
+                self.display.step(images, *self.shown)
                 if asked or (options.save_every and progress.step % options.save_every == 0):
                     sums = self.group.sum(torch.stack([loss_sum, correct.double()]))
                     progress.loss_sum, progress.correct = sums[0].item(), int(sums[1])
@@ -94,13 +96,21 @@ class Run:
                     self._leave(stop)
         self._end_epoch(loss_sum, correct)
 
-    def _asked_to_stop(self, stop: Stop, at_end: bool = False) -> bool:
-        """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU."""
-        if self.group.world == 1:
-            return stop.signal is not None
-        if self.device.type != "cpu" and self.progress.step % 10 and not at_end:
-            return False
-        return bool(self.group.sum(torch.tensor(int(stop.signal is not None), device=self.device)))
+    def _asked_to_stop(self, stop: Stop, sums: Tensor | None = None) -> bool:
+        """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU.
+
+        With it goes what the display shows: ``sums`` of loss and hits, over all processes.
+        """
+        found = stop.signal is not None
+        if self.group.world > 1:
+            if self.device.type != "cpu" and self.progress.step % 10 and sums is not None:
+                return False
+            mine = torch.tensor([found], dtype=torch.float64, device=self.device)
+            all_of_us = self.group.sum(mine if sums is None else torch.cat([mine, sums]))
+            found, sums = bool(all_of_us[0]), None if sums is None else all_of_us[1:]
+        if sums is not None:
+            self.shown = sums[0], sums[1], self.progress.seen
+        return found
 
     def _leave(self, stop: Stop) -> None:
         self.display.close()
@@ -149,7 +159,8 @@ class Run:
             return None, None
         self.model.eval()
         size = max(256, self.options.batch_size)
-        metrics = measure(self.model, self.start.val, size, self.plan, group=self.group, loss=self.updates.val_loss)
+        how: dict[str, Any] = {"group": self.group, "loss": self.updates.val_loss, "who": "fit"}
+        metrics = measure(self.model, self.start.val, size, self.plan, **how)
         if not math.isfinite(metrics.loss):
             self._diverged(self.progress.step - 1, lr, "a validation loss")
         return metrics.loss, metrics.accuracy

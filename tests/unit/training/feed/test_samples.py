@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from smallnets import DataError
-from smallnets.training.feed.samples import shape_of, understand, workers_errors_plain
+from smallnets.training.feed.samples import first_picture, understand, workers_errors_plain
 
 
 class Endless(IterableDataset[int]):
@@ -45,7 +45,7 @@ def test_a_dataset_without_tensors_is_refused() -> None:
     with pytest.raises(
         DataError, match=r"expected a Dataset of \(image tensor, label\); got str. Put transforms.ToTen"
     ):
-        shape_of(understand(Paths(), "fit"))
+        first_picture(understand(Paths(), "fit"))
 
 
 def test_a_workers_error_is_said_without_its_traceback() -> None:
