@@ -167,15 +167,17 @@ def forward(
     steady = steady_threads(model, plan.device)
     # Autocast is the net's alone: what the caller computes of the logits meanwhile is in fp32, as in training.
     plain = torch.autocast(plan.device.type, enabled=False)
+    done = 0
     with bar, torch.inference_mode(), plain, workers_errors_plain(), steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device, who)):
             if number == 0:
                 check_pictures(tuple(batch.images.shape[1:]), model, who)
             next_batch(batch.images)
             yield batch, logits_of(model, batch.images, plan, who)
+            done += len(batch.labels)
             bar.update(len(batch.labels))
-    if isinstance(samples.data, DataLoader) and samples.data.drop_last and bar.n < samples.count:
-        warn(f"{who}: left out {samples.count - bar.n} samples, for the DataLoader drops its last batch")
+    if isinstance(samples.data, DataLoader) and samples.data.drop_last and done < samples.count:
+        warn(f"{who}: left out {samples.count - done} samples, for the DataLoader drops its last batch")
 
 
 def measure(

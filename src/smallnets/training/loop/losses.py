@@ -61,7 +61,7 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
         if not isinstance(found, Tensor) or found.dim():
             got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
             raise OptionError(message("fit", "a loss that is a tensor of one number", got, advice))
-        if logits.requires_grad and not found.requires_grad:
+        if torch.is_grad_enabled() and logits.requires_grad and not found.requires_grad:
             raise OptionError(message("fit", "a loss with a gradient", "one cut off from the logits", advice))
         return found
 
