@@ -17,10 +17,10 @@ from ...data.decoding import Broken, in_threads, processors
 from ...data.depth import Pixels
 from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...data.stream import Epoch
-from ...errors import DataError, first_line, message
+from ...errors import DataError, message
 from ..options import Workers
 from .origin import Stats
-from .samples import Samples, picture_of, unknown_stats
+from .samples import PAIRS, Samples, picture_of, unknown_stats
 
 CHUNK = 16  # pictures of a stream that a thread reads at once
 
@@ -53,33 +53,36 @@ def pictures_and_labels(batch: object, who: str) -> tuple[Tensor, Tensor]:
         DataError: When it gives something else.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[0], Tensor):
-        got = f"a {type(batch).__name__}"
-        raise DataError(
-            message(who, "batches of (images, labels), images as tensors", got, "Let the Dataset give tensors.")
-        )
+        several = isinstance(batch, tuple | list) and len(batch) != 2
+        got = f"{len(batch)} parts" if several and isinstance(batch, tuple | list) else kind_of(batch)
+        raise DataError(message(who, "batches of (images, labels), images as tensors", got, PAIRS))
     try:
         labels = torch.as_tensor(batch[1])
     except (TypeError, ValueError, RuntimeError):
         labels = torch.empty(0, 0)
     if labels.shape != batch[0].shape[:1] or labels.dtype.is_floating_point:
-        got = f"{tuple(labels.shape)} {labels.dtype}" if labels.numel() else f"a {type(batch[1]).__name__}"
-        advice = "Of probabilities, take argmax(dim=1)."
+        got = f"{tuple(labels.shape)} {labels.dtype}" if labels.numel() else kind_of(batch[1])
+        advice = "Of probabilities, take argmax(dim=1)." if labels.numel() else "Give each class a number."
         raise DataError(message(who, "a whole-numbered label a picture", got, advice))
     return batch[0], labels.long()
 
 
-def together(samples: list[Any]) -> Any:
-    """A batch out of samples, as torch makes it.
+def kind_of(given: object) -> str:
+    """What something is, in words.
 
-    Raises:
-        DataError: When they do not go together.
+    >>> kind_of({"image": 0, "label": 1}), kind_of(("cat", "dog"))
+    ('a dict of image, label', 'a tuple of str')
     """
+    kind = f"a {type(given).__name__}"
+    if isinstance(given, dict):
+        return f"{kind} of {', '.join(map(str, list(given)[:5]))}"
+    return f"{kind} of {type(given[0]).__name__}" if isinstance(given, tuple | list) and given else kind
+
+
+def together(samples: list[Any]) -> Any:
+    """A batch out of samples, as torch makes it; ``workers_errors_plain`` says why not."""
     picture_of(samples[0])
-    try:
-        return default_collate(samples)
-    except (TypeError, RuntimeError) as error:
-        advice = "Bring them to one size, and give each a number as its label."
-        raise DataError(message("smallnets", "samples that make a batch", first_line(error), advice)) from error
+    return default_collate(samples)
 
 
 def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False, who: str = "fit") -> Tensor:

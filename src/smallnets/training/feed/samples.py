@@ -28,6 +28,13 @@ Array = Tensor | npt.NDArray[np.generic]
 Pair = tuple[Array, Array] | list[Tensor] | list[Array]
 DataLike = Dataset[Any] | DataLoader[Any] | Pair  # ImageSet and ImageStream are Datasets
 Shape = tuple[int, ...]
+PAIRS = "Let the Dataset, or a collate_fn, give pairs of them: (image tensor, label)."
+UNLIKE = (
+    "stack expects each tensor",
+    "default_collate: batch",
+    "each element in list of batch",
+    "not resizable",
+)  # torch's words
 FEW = 64  # pictures in memory that are looked at for their range
 
 
@@ -112,6 +119,7 @@ def understand(data: object, who: str, model: nn.Module | None = None, facts: Da
         found = Samples(data, len(cast(Sized, data)), None, *origin_of(data, who))
     else:
         kinds = "an ImageSet, an ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader"
+        kinds = f"a path, a picture, {kinds}" if who == "predict" else kinds
         raise DataError(message(who, kinds, type(data).__name__))
     if found.count == 0:
         raise DataError(message(who, "at least one sample", "none"))
@@ -247,16 +255,17 @@ def picture_of(sample: object) -> Array:
     first = sample[0] if isinstance(sample, tuple | list) and sample else sample
     if not isinstance(first, Tensor | np.ndarray):
         advice = "Put transforms.ToTensor() into the Dataset, or give an ImageSet."
+        advice = PAIRS if isinstance(first, dict) else advice
         raise DataError(message("smallnets", "a Dataset of (image tensor, label)", type(first).__name__, advice))
     return first
 
 
 @contextlib.contextmanager
 def workers_errors_plain() -> Generator[None, None, None]:
-    """What a worker process could not read is said in one sentence, without the worker's traceback.
+    """What could not be read, or not be made a batch, is said in one sentence, without a worker's traceback.
 
     Raises:
-        DataError: The worker's.
+        DataError: The worker's, or instead of torch's.
     """
     try:
         yield
@@ -265,6 +274,13 @@ def workers_errors_plain() -> Generator[None, None, None]:
         if not reported:
             raise
         raise DataError(text.strip()) from error
+    except (RuntimeError, TypeError) as error:
+        line = next((line for line in str(error).splitlines() if any(sign in line for sign in UNLIKE)), "")
+        if not line:
+            raise
+        advice = "Bring them to one size, and give each a number as its label."
+        got = line.rpartition("Error: ")[2].strip().rstrip(".")
+        raise DataError(message("smallnets", "samples that make a batch", got, advice)) from error
 
 
 def natural_input(model: nn.Module) -> tuple[int, int, int] | None:
