@@ -5,20 +5,25 @@ BIN := .venv/bin
 BASE := .venv/.base
 DEMO := .venv/.demo
 DEV := .venv/.dev
+ECOSYSTEM := .venv/.ecosystem
 
-.PHONY: demo test test-all coverage check clean
+.PHONY: demo test test-all test-ecosystem coverage check clean
 
 demo: $(DEMO)
 	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
 
 test: check
-	$(BIN)/pytest -n 2 --dist worksteal -q --doctest-modules src tests -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -q --doctest-modules src tests --ignore=tests/ecosystem -m "not slow"
 
 coverage: check
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q --doctest-modules src tests -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q --doctest-modules src tests --ignore=tests/ecosystem -m "not slow"
 
 test-all: check
-	$(BIN)/pytest -n 2 --dist worksteal -q --doctest-modules src tests
+	$(BIN)/pytest -n 2 --dist worksteal -q --doctest-modules src tests --ignore=tests/ecosystem
+
+# What others' tools make of the nets: counters, quantisers, pruners, explainers, trainers.
+test-ecosystem: $(ECOSYSTEM)
+	KERAS_BACKEND=torch $(BIN)/pytest -q tests/ecosystem tests/contract/test_taken_apart.py
 
 check: $(DEV)
 	$(BIN)/ruff check .
@@ -40,6 +45,10 @@ $(DEMO): pyproject.toml | $(BASE)
 $(DEV): pyproject.toml | $(BASE)
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	touch $@ $(DEMO)
+
+$(ECOSYSTEM): pyproject.toml | $(DEV)
+	$(BIN)/python -m pip install --quiet --group ecosystem
+	touch $@
 
 clean:
 	rm -rf .venv runs dist

@@ -4,7 +4,7 @@
 
 A process a recipe, each going on where it was stopped; without names the reports' recipes and the tuned ones are run. What
 ``results/NAME.json`` holds is read from the run folders: accuracy of each seed, seconds, epochs, versions and hardware.
-With several jobs at once the accuracies count and the seconds do not: they are marked so.
+With several jobs at once, or with --shared, the accuracies count and the seconds do not: they are marked so.
 """
 
 import argparse
@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--shared", action="store_true", help="other work runs on the machine: the seconds do not count"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
@@ -43,7 +46,8 @@ def main() -> None:
         for name in [name for name, process in running.items() if process.poll() is not None]:
             collect(name, asked) if running.pop(name).returncode == 0 else print(f"{name} failed", file=sys.stderr)
         if waiting and len(running) < asked.jobs:
-            running[waiting[0]] = subprocess.Popen(command(waiting.pop(0), asked))
+            name = waiting.pop(0)
+            running[name] = subprocess.Popen(command(name, asked))
         time.sleep(0.2)
 
 
@@ -66,7 +70,7 @@ def collect(name: str, asked: argparse.Namespace) -> None:
             **line.to_dict(),
             "reported": first["reported"],
             "data": Path(first["data"]).name,
-            "seconds_count": asked.jobs == 1,
+            "seconds_count": asked.jobs == 1 and not asked.shared,
             "hardware": first["hardware"],
             "versions": first["versions"],
             "by_seed": [{key: report.get(key) for key in KEYS} for report in reports],

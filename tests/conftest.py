@@ -21,6 +21,10 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cuda", help="where the tests marked gpu run; cpu is a rehearsal")
+
+
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder split/class/image of small pictures: blots whose colour and place tell the class."""

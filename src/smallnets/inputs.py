@@ -1,9 +1,9 @@
 """What is said of an input that a net cannot take: PyTorch computes, and what it refuses is put into one sentence.
 
 A sentence is given only where it is true of the net as it stands now, layers replaced by hand included; else PyTorch's
-own error goes through. Looked at beforehand is only what PyTorch would compute wrongly without a word, such as a
-picture without its batch dimension, or a side that happens to fit a linear layer. None of this shows in a traced,
-exported, compiled or scripted graph.
+own error goes through. What PyTorch computes wrongly without a word is refused afterwards: a picture without its batch
+dimension, or of a side that happens to fit a linear layer. None of this shows in a traced, exported, compiled or
+scripted graph.
 """
 
 import functools
@@ -22,21 +22,21 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class TakesPictures(Protocol):
-    """A module of pictures; ``rule`` reads off its layers as they stand what it takes, None where it cannot."""
+    """A module of pictures; ``input_rule`` reads off its layers as they stand what it takes, None where it cannot."""
 
-    def natural(self, x: Tensor) -> bool:
+    def is_natural(self, x: Tensor) -> bool:
         """Whether a picture is as ever, in a glance: of those that are not, the rule is asked."""
         ...
 
-    def rule(self) -> InputRule | None: ...
+    def input_rule(self) -> InputRule | None: ...
 
 
 class TakesMaps(Protocol):
     """A module whose head takes feature maps, in the same way."""
 
-    def natural_map(self, x: Tensor) -> bool: ...
+    def is_natural_map(self, x: Tensor) -> bool: ...
 
-    def map_rule(self) -> MapRule | None: ...
+    def head_rule(self) -> MapRule | None: ...
 
 
 # A class scripts by the names that are known here, where its methods are wrapped: is_scripting and torch are.
@@ -60,30 +60,32 @@ def explained(forward: F) -> F:
 
 
 def takes_pictures(forward: F) -> F:
-    """``explained``, and what PyTorch would compute wrongly is refused."""
+    """``explained``, and what PyTorch has computed wrongly is refused."""
     explaining = explained(forward)
 
     @functools.wraps(forward)
     def run(self: TakesPictures, x: Tensor, *args: object, **kwargs: object) -> object:
-        if computes(x) and not self.natural(x) and (wrong := wrong_picture(self, x)):
+        out = explaining(self, x, *args, **kwargs)
+        if computes(x) and not self.is_natural(x) and (wrong := wrong_picture(self, x)):
             raise wrong
-        return explaining(self, x, *args, **kwargs)
+        return out
 
     return cast(F, run)
 
 
 def takes_maps(forward: F) -> F:
-    """A method of a net's last feature map (N, C, H, W) that refuses and explains likewise."""
+    """A method of a net's last feature map (N, C, H, W) that explains and refuses likewise."""
 
     @functools.wraps(forward)
     def run(self: TakesMaps, x: Tensor, *args: object, **kwargs: object) -> object:
-        if computes(x) and not self.natural_map(x) and (wrong := wrong_map(self, x)):
-            raise wrong
         try:
-            return forward(self, x, *args, **kwargs)
+            out = forward(self, x, *args, **kwargs)
         except Exception as error:
             explain(error, functools.partial(why_not_map, self, x))
             raise
+        if computes(x) and not self.is_natural_map(x) and (wrong := wrong_map(self, x)):
+            raise wrong
+        return out
 
     return cast(F, run)
 
@@ -126,7 +128,7 @@ def place_of(error: Exception, net: nn.Module) -> Place | None:
 
 def wrong_picture(net: TakesPictures, x: Tensor) -> SmallnetsError | None:
     """What is wrong with a picture by the net's layers as they stand; None where nothing is, or they cannot be read."""
-    rule = net.rule()
+    rule = net.input_rule()
     if rule is None:
         return None
     if wrong := wrong_shape(tuple(x.shape), rule):
@@ -143,10 +145,10 @@ def why_not_picture(net: TakesPictures, x: object, error: Exception) -> Smallnet
     if not isinstance(x, Tensor):
         return no_tensor(name_of(net), "pictures", x)
     place = place_of(error, net)
-    # Behind the first weights, channels and kind were right, or something in front of them made them so.
+    # Behind the first weights, channels and kind were right, or something made them so; the meta device minds neither.
     own = [] if place is None else [id(weights) for weights in place.layer.parameters(recurse=False)]
-    inside = bool(own) and id(first_weights(net)) not in own
-    rule = net.rule()
+    inside = bool(own) and id(first_weights(net)) not in own and not x.is_meta
+    rule = net.input_rule()
     if rule is not None and (not inside or x.dim() != 4 or x.shape[1] == rule.channels):
         wrong = wrong_shape(tuple(x.shape), rule) if inside else wrong_picture(net, x)
         if wrong is not None:
@@ -156,7 +158,7 @@ def why_not_picture(net: TakesPictures, x: object, error: Exception) -> Smallnet
 
 def wrong_map(net: TakesMaps, x: Tensor) -> SmallnetsError | None:
     """What is wrong with a feature map by the head's layers as they stand."""
-    rule = net.map_rule()
+    rule = net.head_rule()
     if rule is None:
         return None
     if wrong := wrong_map_shape(tuple(x.shape), rule):

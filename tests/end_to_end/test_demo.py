@@ -13,7 +13,7 @@ from smallnets.data import load
 
 FILES = {
     "last.ckpt", "previous.ckpt", "best.ckpt", "metrics.csv", "config.json", "curves.png", "confusion.png",
-    "predictions.csv", "report.json", "grid.png",
+    "predictions.csv", "report.json", "report.md", "report.html", "grid.png",
 }  # fmt: skip
 
 

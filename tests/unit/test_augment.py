@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
-from smallnets import OptionError
+from smallnets import FitOptions, OptionError
 from smallnets.data.augment import Crop, augment, choose, normalise
 from smallnets.data.stateless import key, order, uniforms
 from smallnets.data.windows import ResizedCropFlip, ScaleJitterFlip, Windows
@@ -160,3 +160,14 @@ def test_the_choice_goes_by_the_source(name: str, source: str, height: int, expe
 def test_an_unknown_augmentation_is_refused() -> None:
     with pytest.raises(OptionError, match=r"expected augment to be one of .*; got 'crops'. Did you mean 'crop'\?"):
         choose("crops", "digits", 32)
+
+
+def test_a_crop_names_its_least_share() -> None:
+    chosen = choose("resized-crop-flip(0.5)", "folder", 224)
+    assert isinstance(chosen, ResizedCropFlip) and chosen.scale == (0.5, 1.0)
+    for name in ("resized-crop-flip(0)", "resized-crop-flip(1.5)"):
+        with pytest.raises(OptionError, match=r"a share in \(0, 1\] in augment='resized-crop-flip\(share\)'"):
+            FitOptions(augment=name)  # type: ignore[arg-type]
+    for name in ("resized-crop-flip(x)", "resized-crop-flip(1.)", "resized-crop-flip(0.5"):
+        with pytest.raises(OptionError, match="augment to be one of"):
+            FitOptions(augment=name)  # type: ignore[arg-type]

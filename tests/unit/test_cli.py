@@ -54,10 +54,81 @@ def test_show_takes_settings_and_an_input(run: Run) -> None:
     assert code == 2 and "features" in out and err.count("\n") == 1 and "resize the pictures to 32x32" in err
 
 
-def test_help_of_every_command(run: Run) -> None:
-    for command in ((), ("list",), ("show",), ("fit",), ("evaluate",), ("predict",)):
-        code, out, _ = run(*command, "--help")
-        assert code == 0 and "Usage" in out
+COMMANDS = ["", "list", "show", "fit", "evaluate", "predict", "recipe", "recipe list", "recipe show", "recipe run",
+            "compare", "sweep"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(run: Run, command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0 and f"Usage: smallnets {command}".rstrip() in out
+
+
+def test_help_keeps_what_stands_in_square_brackets(run: Run) -> None:
+    out = run("fit", "--help")[1]
+    assert out.count("[net's own]") >= 7 and "[runs/NET-DATA]" in out and "[default: 0.9]" in out
+    assert "Exit codes: 0 done" in " ".join(run("--help")[1].split())
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version") == (0, f"smallnets {sn.__version__}\n", "")
+
+
+def test_json_on_stdout_and_in_a_file(run: Run) -> None:
+    code, out, _ = run("list", "lenet*", "--json", "-")
+    assert code == 0 and json.loads(out)[0]["parameters"] == 61_706
+    code, out, _ = run("show", "lenet5", "--json", "-")
+    assert code == 0 and json.loads(out)["totals"]["params"] == 61_706
+    code, out, _ = run("recipe", "list", "--json", "out.json")
+    assert code == 0 and "r4-vgg16-three" in out
+    assert any(found["name"] == "r4-vgg16-three" for found in json.loads(Path("out.json").read_text()))
+    code, out, err = run("list", "--json", "no/where.json")
+    assert code == 2 and err.count("\n") == 1 and "expected to write no/where.json" in err
+
+
+def test_recipes_are_listed_and_shown(run: Run) -> None:
+    code, out, _ = run("recipe", "list")
+    assert code == 0 and out.splitlines()[0].split()[:3] == ["recipe", "system", "net"]
+    row = next(line for line in out.splitlines() if line.startswith("r7-convnet3"))
+    assert "R7" in row and "0.7834" in row
+    code, out, _ = run("recipe", "show", "r7-convnet3")
+    assert code == 0 and "batch_size = 30" in out and "command: smallnets recipe run r7-convnet3 --data PATH" in out
+
+
+def test_a_recipe_a_sweep_and_a_comparison(run: Run, image_folder: Make) -> None:
+    root = str(image_folder(size=(32, 32)))
+    how = ("--data", root, "--epochs", "1", "--device", "cpu")
+    code, out, err = run("recipe", "run", "r7-convnet3", *how, "--set", "batch_size=8", "--set", "channels=[4,4,4]",
+                         "--run-dir", "one", "--limit", "30")  # fmt: skip
+    assert code == 0, err
+    assert "reported        0.7834" in out and "30 to train on, nothing held out" in out
+    code, out, err = run("sweep", "r7-convnet3", *how, "--set", "batch_size=8,10", "--set", "channels=(4,4,4),(2,2,2)",
+                         "--run-dir", "many", "--json", "-")  # fmt: skip
+    assert code == 0 and [line["runs"] for line in json.loads(out)] == [1] * 4 and "run 4 of 4" in err
+    code, out, _ = run("compare", "one", "many", "--csv", "out.csv", "--png", "out.png")
+    assert code == 0 and len(out.splitlines()) == 7 and len(Path("out.csv").read_text().splitlines()) == 6
+    assert Path("out.png").stat().st_size > 5000
+
+
+def test_a_size_is_one_number_or_two(run: Run, image_folder: Make) -> None:
+    root = image_folder(size=(20, 20))
+    how = ("fit", "resnet20", "--data", str(root), "--epochs", "1", "--device", "cpu", "--test", "none", "--limit", "8")
+    for size, shape in (("16", [3, 16, 16]), ("12,16", [3, 12, 16])):
+        code, out, err = run(*how, "--size", size, "--run-dir", f"run-{size}")
+        assert code == 0, err
+        assert json.loads(Path(f"run-{size}/config.json").read_text())["data"]["shape"] == shape
+        assert "split 'test' not looked at" in out and "test accuracy" not in out
+        report = json.loads(Path(f"run-{size}/report.json").read_text())
+        assert report["test_accuracy"] is None and report["train_pictures"] + report["val_pictures"] == 8
+
+
+def test_small_pictures_get_the_small_form_and_one_line_says_so(run: Run, image_folder: Make) -> None:
+    root = image_folder(train=4, size=(32, 32))
+    how = ("--data", str(root), "--epochs", "1", "--device", "cpu", "--test", "none", "--batch-size", "4")
+    code, out, err = run("fit", "alexnet", *how, "--run-dir", "small")
+    assert code == 0, err
+    assert "form   stem=cifar, made for pictures of 32x32; --set stem=imagenet undoes it\n" in out
+    assert json.loads(Path("small/config.json").read_text())["net"]["config"]["stem"] == "cifar"
 
 
 def test_fit_evaluate_predict(run: Run, image_folder: Make) -> None:
@@ -126,6 +197,18 @@ MISTAKES = [
     (("show", "resnet18", "--batch-size", "0"), "summarize: expected batch_size to be an integer of at least 1; got 0."),
     (("list", "xyz*"), "list: expected a pattern that matches a net; got 'xyz*'."),
     (("lst",), "No such command 'lst'"),
+    (("recipe", "run", "r4"), "recipe: expected the name of a recipe, or a .toml file; got 'r4'. "),
+    (("recipe", "run", "r4-vgg16-three", "--data", "no/where"), "load: expected an existing folder or zip; got 'no/where'."),
+    (("recipe", "run", "r8-lenet5-digits", "--set", "lrr=1"), "recipe r8-lenet5-digits: expected a setting of fit, of the data"),
+    (("recipe", "run", "r8-lenet5-digits", "--epochs", "0"), "fit: expected epochs to be an integer of at least 1; got 0."),
+    (("recipe", "run", "r8-lenet5-digits", "--seeds", "0"), "recipe: expected seeds to be an integer of at least 1; got 0."),
+    (("recipe", "run", "r8-lenet5-digits", "--variant", "x"), "recipe r8-lenet5-digits: expected a recipe that has variants; got 'x'."),
+    (("sweep", "r8-lenet5-digits", "--set", "lr"), "--set: expected KEY=A,B; got 'lr'."),
+    (("sweep", "r8-lenet5-digits", "--set", "lr=1,,2"), "--set: expected KEY=A,B; got 'lr=1,,2'."),
+    (("sweep", "r8-lenet5-digits"), "Missing option '--set'."),
+    (("compare", "nowhere"), "compare: expected the folder of a run; got 'nowhere'."),
+    (("fit", "lenet5", "--data", "digits", "--limit", "0"), "fit: expected limit to be an integer of at least 1; got 0."),
+    (("fit", "lenet5", "--data", "digits", "--limit", "12"), "fit: expected a limit of at least two pictures for each of the 10"),
     (("fit", "lenet5", "--data", "digits", "--test", "tset"), "expected a split 'tset' in digits to test on; got none."),
     (("fit", "lenet5", "--data", ".", "--test", "tset"), "expected a split 'tset' in . to test on; got none."),
 ]  # fmt: skip
@@ -198,6 +281,34 @@ def test_predicting_holds_a_batch_at_a_time(run: Run, trained: Path, monkeypatch
     ids = [line.split(",")[0] for line in Path("out.csv").read_text().splitlines()]
     dogs = [f"dog/{number:03d}.png" for number in range(6)] + ["dog/09.png", "dog/010.png"]
     assert ids == ["id", *(f"cat/{number:03d}.png" for number in range(6)), *dogs]
+
+
+def test_a_submission_has_the_columns_that_are_asked_for(run: Run, trained: Path) -> None:
+    images = str(trained / "test")
+    assert run("predict", "run", images, "--csv", "all.csv", "--device", "cpu")[0] == 0
+    assert run("predict", "run", images, "--csv", "out.csv", "--columns", "id,dog", "--device", "cpu")[0] == 0
+    whole = [line.split(",") for line in Path("all.csv").read_text().splitlines()]
+    assert Path("out.csv").read_text().splitlines() == ["id,dog", *(f"{row[0]},{row[3]}" for row in whole[1:])]
+    code, _, err = run("predict", "run", images, "--csv", "no.csv", "--columns", "id,dgo")
+    assert (
+        code == 2 and "--columns: expected every column to be one of 'id', 'predicted', 'cat', 'dog'; got 'dgo'." in err
+    )
+    code, out, _ = run("evaluate", "run", "--data", str(trained), "--json", "-", "--device", "cpu")
+    assert code == 0 and json.loads(out)["n"] == 12 and len(json.loads(out)["confusion"]) == 2
+
+
+def test_several_pictures_and_folders(run: Run, trained: Path) -> None:
+    dog, cat = trained / "test" / "dog", trained / "test" / "cat"
+    asked = ("predict", "run", str(dog / "003.png"), str(cat), str(cat / "001.png"), str(dog / "001.png"))
+    code, out, err = run(*asked, "--device", "cpu")
+    assert code == 0, err
+    cats = [f"cat/{number:03d}.png" for number in range(6)]
+    assert [line.split("\t")[0] for line in out.splitlines()] == [*cats, "dog/001.png", "dog/003.png"]
+    shutil.make_archive("all", "zip", trained)
+    code, out, err = run(*asked, "all.zip")
+    assert code == 2 and "predict: expected several pictures or folders; got the zip " in err and err.count("\n") == 1
+    code, out, err = run(*asked, "nowhere.png")
+    assert code == 2 and "expected an existing picture, folder or zip; got 'nowhere.png'" in err
 
 
 def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

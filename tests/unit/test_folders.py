@@ -355,3 +355,14 @@ def test_loading_is_image_folders(plant: Plant) -> None:
     theirs, ours = ImageFolder(root / "train"), load(root)
     assert list(ours.classes) == theirs.classes and ours.labels.tolist() == theirs.targets
     assert [root / name for name in ours.ids] == [Path(path) for path, _ in theirs.imgs]
+
+
+def test_a_lone_split_is_not_looked_through(plant: Plant) -> None:
+    root = plant("train/a/1.png", "train/b/1.png")
+    assert splits(root) == ("train",)
+    for split in ("test", "val"):
+        with pytest.raises(DataError, match=rf"expected a folder '{split}' in .*; got none\. It has: train\."):
+            load(root, split)
+    deeper = plant("train/a/x/1.png", "train/a/y/1.png", name="deeper")
+    with pytest.raises(DataError, match=r"expected a folder 'a' in"):
+        load(deeper, "a")

@@ -1,11 +1,14 @@
 """What a net cannot take is refused in one sentence, at its door and at its head's; what PyTorch takes, passes."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 import smallnets as sn
 from zoo_cases import NARROW, NETS, free_size, on_meta
@@ -136,3 +139,85 @@ def test_another_first_layer_brings_its_own_kind() -> None:
     net = sn.resnet20().eval()
     net.conv1 = torch.nn.Sequential(net.conv1)  # type: ignore[assignment]
     assert net(torch.zeros(1, 3, 8, 8)).shape == (1, 10)
+
+
+def said(call: Callable[[], object]) -> tuple[str, type[BaseException] | None]:
+    """What a call is refused with, and the kind of PyTorch's error behind it."""
+    with pytest.raises(sn.ShapeError) as info:
+        call()
+    return str(info.value), None if info.value.__cause__ is None else type(info.value.__cause__)
+
+
+def test_pytorchs_error_is_the_cause_of_ours() -> None:
+    net = sn.resnet20()
+    text, cause = said(lambda: net(torch.zeros(2, 4, 8, 8)))
+    assert text.endswith("got (2, 4, 8, 8). Build the net with in_channels=4, or convert the pictures.")
+    assert cause is RuntimeError
+
+
+def test_after_surgery_what_is_said_is_of_the_net_as_it_stands() -> None:
+    net: Any = sn.resnet18(num_classes=3).eval()
+    net.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+    assert said(lambda: net(torch.zeros(2, 3, 33, 33)))[0].startswith(
+        "resnet18: expected an input of shape (N, 1, H, W); got (2, 3, 33, 33)."
+    )
+    net.layer4 = nn.Identity()
+    assert said(lambda: net(torch.zeros(2, 1, 33, 33))) == (
+        "resnet18: expected 512 features at fc (Linear); got 256 in (2, 256). Make the layer anew for what reaches it.",
+        RuntimeError,
+    )
+    net.fc = nn.Linear(256, 3)
+    assert net(torch.zeros(2, 1, 33, 33)).shape == (2, 3)
+    net.conv1 = nn.Sequential(nn.Conv2d(6, 1, 1), net.conv1)
+    assert said(lambda: net(torch.zeros(2, 3, 33, 33)))[0].startswith(
+        "resnet18: expected 6 channels at conv1.0 (Conv2d); got 3 in (2, 3, 33, 33)."
+    )
+    lenet = sn.lenet5().eval()
+    lenet.features[0] = nn.Conv2d(1, 6, 5, padding=2)
+    assert said(lambda: lenet(torch.zeros(2, 1, 64, 64)))[0].startswith("lenet5: expected 400 features at classifier.0")
+    assert "at least 12x12; got 4x4" in said(lambda: lenet(torch.zeros(2, 1, 4, 4)))[0]
+
+
+def test_where_nothing_true_can_be_said_pytorchs_error_goes_through() -> None:
+    net: Any = sn.resnet20().eval()
+    del net.fc
+    with pytest.raises(AttributeError, match="fc"):
+        net(torch.zeros(1, 3, 8, 8))
+    net = sn.lenet5().eval()
+    net.features[1] = nn.Upsample(size=2)
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        net.forward_features(torch.zeros(1, 1, 8, 8))
+    net = sn.resnet20().eval()
+    net.conv1.register_forward_pre_hook(lambda _m, args: args[0].float() / 255)
+    assert net(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape == (1, 10)  # nothing guards the door
+    net.layer2 = nn.Flatten()
+    with pytest.raises(RuntimeError):  # and the bytes are not blamed for what fails further in
+        net(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (sn.lenet5(), (1, 1, 33, 35)),  # 33 to 35 pixels leave the 5x5 map of 32
+        (sn.lenet5(variant="1998"), (1, 1, 35, 33)),
+        (sn.convnet3(), (2, 3, 33, 39)),
+        (sn.convnet3(hidden=(), num_classes=0), (2, 3, 64, 64)),  # no linear layer to fail
+        (sn.vgg([4, "M", 4], head="linear", num_classes=0), (3, 8, 8)),  # a picture without its batch
+        (sn.vgg([4, "M", 1], head="linear"), (3, 8, 8)),  # whose one channel passes for a batch
+        (sn.alexnet(stem="cifar", num_classes=0), (3, 32, 32)),
+    ],
+    ids=lambda value: str(value) if isinstance(value, tuple) else value.config["name"],
+)
+def test_what_pytorch_would_compute_in_silence_stays_refused(net: sn.Net, shape: tuple[int, ...]) -> None:
+    for call in (net.eval(), net.forward_features):
+        text, cause = said(lambda call=call: call(torch.zeros(shape)))  # type: ignore[misc]
+        assert f"got {shape}." in text
+        assert cause is None
+
+
+@pytest.mark.parametrize("shape", [(2, 400), (2, 16, 25, 1), (2, 4, 10, 10), (16, 5, 5)])
+def test_a_map_that_happens_to_fit_the_linear_layer_is_refused(shape: tuple[int, ...]) -> None:
+    text, _ = said(lambda: sn.lenet5().forward_head(torch.zeros(shape)))
+    assert text == (
+        f"lenet5: expected a feature map of shape (N, 16, 5, 5); got {shape}. Give what forward_features returns."
+    )

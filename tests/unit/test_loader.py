@@ -54,14 +54,13 @@ def test_epochs_are_shuffled_and_augmented_as_fit_does(both: tuple[ImageSet, Ima
 
 
 def test_fit_feeds_the_same_batches(both: tuple[ImageSet, ImageStream]) -> None:
-    from smallnets.training.batches import plan_batches
-    from smallnets.training.samples import understand
-
-    from smallnets.training.feed import Feed
+    from smallnets.training.feed.batches import plan_batches
+    from smallnets.training.feed.feed import Feed
+    from smallnets.training.feed.samples import understand
 
     for pictures in both:
         samples = understand(pictures, "fit")
-        way = samples.augmentation("resized-crop-flip")
+        way = samples.augmentation("resized-crop-flip", (3, 16, 16))
         feed = Feed(samples, plan_batches(18, 6), torch.device("cpu"), 7, way)
         loader = pictures.loader(6, augment="resized-crop-flip", shuffle=True, seed=7)
         for _, batch, (images, labels) in zip(range(3), feed.epoch(0), loader, strict=False):
@@ -172,3 +171,30 @@ def test_help_shows_what_there_is() -> None:
         "loader(self",
     ):
         assert part in text
+
+
+def test_worker_processes_hand_a_stream_over_through_pipes(both: tuple[ImageSet, ImageStream]) -> None:
+    """Shared memory is what a container has little of."""
+    import numpy as np
+
+    from smallnets.training.feed.batches import as_arrays, index_loader
+
+    held, stream = both
+    batch = as_arrays([stream[0], stream[9]])
+    assert all(isinstance(part, np.ndarray) for part in batch)
+    index = torch.tensor([0, 9])
+    for workers in (0, 2):
+        images, labels = next(iter(index_loader(stream, [index], workers, torch.device("cpu"), 0)))
+        assert torch.equal(images, held.images[index]) and torch.equal(labels, held.labels[index])
+
+
+def test_a_worker_that_dies_is_said_in_one_sentence() -> None:
+    from smallnets.training.feed.samples import workers_errors_plain
+
+    with (
+        pytest.raises(DataError, match=r"got DataLoader worker that died\. Memory may have run out"),
+        workers_errors_plain(),
+    ):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    with pytest.raises(RuntimeError, match=r"^another$"), workers_errors_plain():
+        raise RuntimeError("another")

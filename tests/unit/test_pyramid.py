@@ -1,10 +1,11 @@
 """``feature_pyramid``: which values the names mean, and what it leaves alone."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 import smallnets as sn
@@ -146,10 +147,85 @@ def test_stages_that_do_not_exist_are_refused_with_those_that_do(stages: list[st
         sn.feature_pyramid(sn.resnet20(), stages)
 
 
-def test_other_modules_are_refused() -> None:
-    module: Any = nn.Conv2d(3, 3, 1)
-    with pytest.raises(sn.OptionError, match="expected a net of the zoo; got a Conv2d"):
-        sn.feature_pyramid(module)
+def test_modules_without_named_layers_are_refused() -> None:
+    with pytest.raises(sn.OptionError, match="expected a net whose layers make maps; got a Conv2d"):
+        sn.feature_pyramid(nn.Conv2d(3, 3, 1))
+    with pytest.raises(sn.OptionError, match=r"expected a torch\.nn\.Module; got a str"):
+        sn.feature_pyramid(cast(Any, "resnet18"))
+
+
+def test_a_net_that_cannot_be_traced_is_refused() -> None:
+    class Decides(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x) if x.sum() > 0 else x
+
+    with pytest.raises(sn.OptionError, match=r"expected a net that torch\.fx can trace; got a Decides: "):
+        sn.feature_pyramid(Decides())
+
+
+@pytest.fixture(scope="module")
+def resnet() -> torchvision.models.ResNet:
+    torch.manual_seed(0)
+    return torchvision.models.resnet18().eval()
+
+
+def test_another_nets_stages_are_its_last_maps_at_each_stride(resnet: nn.Module) -> None:
+    pyramid = sn.feature_pyramid(resnet)
+    assert pyramid.strides == {"relu": 2, "layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
+    assert pyramid.channels == {"relu": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+    x = torch.randn(1, 3, 64, 64)
+    names = {name: name for name in pyramid.strides}
+    oracle = torchvision.models._utils.IntermediateLayerGetter(resnet, names)
+    with torch.no_grad():
+        for name, value in oracle(x).items():
+            assert torch.equal(pyramid(x)[name], value)
+
+
+@pytest.mark.parametrize(
+    ("how", "stages"),
+    [
+        ({"stages": ["layer2", "layer4"]}, ["layer2", "layer4"]),
+        ({"stages": [2, -1]}, ["layer2", "layer4"]),
+        ({"strides": (8, 32)}, ["layer2", "layer4"]),
+        ({"stages": ["layer3.1.conv1"]}, ["layer3.1.conv1"]),
+        ({"names": {"layer4": "out", "layer3": "aux"}}, ["out", "aux"]),
+        ({"stages": ["layer1", "layer4"], "names": {"layer4": "out"}}, ["layer1", "out"]),
+    ],
+)
+def test_stages_by_name_index_and_stride(resnet: nn.Module, how: dict[str, Any], stages: list[str]) -> None:
+    pyramid = sn.feature_pyramid(resnet, **how)
+    assert list(pyramid(torch.zeros(1, 3, 64, 64))) == list(pyramid.channels) == stages
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"stages": [5]}, r"expected an index below 5; got 5\."),
+        ({"strides": [3]}, r"expected one of the strides 2, 4, 8, 16, 32; got 3\."),
+        ({"strides": [8], "stages": ["layer1"]}, "expected stages or strides; got both"),
+        ({"stages": ["layer1"], "names": {"layer4": "out"}}, "expected names of the stages; got 'layer4'"),
+        ({"names": {"layer4": "out", "layer3": "out"}}, "expected a name of its own for each stage"),
+        ({"stages": ["layer7"]}, "Did you mean 'layer"),
+        ({"stages": ["fc"]}, "expected the name of a stage; got 'fc'"),
+    ],
+)
+def test_stages_that_another_net_has_not(resnet: nn.Module, how: dict[str, Any], why: str) -> None:
+    with pytest.raises(sn.OptionError, match=why):
+        sn.feature_pyramid(resnet, **how)
+
+
+@pytest.mark.parametrize("name", ["densenet121", "mobilenet_v3_small", "efficientnet_b0", "swin_t", "mnasnet0_5"])
+def test_torchvisions_nets_by_stride(name: str) -> None:
+    with torch.device("meta"):
+        net = torchvision.models.get_model(name).eval()
+    pyramid = sn.feature_pyramid(net, strides=(8, 16, 32))
+    for stage, value in pyramid(torch.zeros(1, 3, 64, 64, device="meta")).items():
+        side = 64 // pyramid.strides[stage]
+        assert sorted(value.shape[1:]) == sorted((pyramid.channels[stage], side, side))
 
 
 def test_an_input_that_cannot_pass_is_refused_in_the_words_of_the_net() -> None:

@@ -49,7 +49,10 @@ def fit(
         str, typer.Option(help="Chooses the best epoch: val_loss (the finer measure), val_accuracy, loss or accuracy.")
     ] = "val_loss",
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better monitor.")] = None,
-    last: Annotated[bool, typer.Option("--last", help="Report on the last epoch's weights, not the best's.")] = False,
+    last: Annotated[
+        bool | None,
+        typer.Option("--last/--best", help="Report on the last epoch's weights, or the best's.  [net's own]"),
+    ] = None,
     resume: Annotated[str, typer.Option(help="auto, never, or changed (go on with other settings).")] = "auto",
     save_every: Annotated[int | None, typer.Option(help="Updates between checkpoints within an epoch.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
@@ -59,7 +62,7 @@ def fit(
     workers: Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
 ) -> None:
-    """Train a net, keep the best epoch on validation data, and test it once at the end.
+    """Train a net, watch it on validation data, and test it once at the end.
 
     Run again, it goes on where it was stopped; Ctrl-C saves first. Options marked [net's own] come from the net's
     entry in the registry: what trains it well.
@@ -72,7 +75,7 @@ def fit(
     training = {field.name for field in dataclasses.fields(FitOptions)}
     settings = {name: value for name, value in given.items() if name in training and value is not None}
     folder = run_dir or Path("runs") / f"{net}-{Path(data).stem}"
-    settings |= {"restore_best": not last, "run_dir": str(folder)}
+    settings |= {"run_dir": str(folder)} | ({} if last is None else {"restore_best": not last})
     experiment = Experiment(
         net,
         parse_settings(set_),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import check_choice
 from .app import app
 from .parsing import JSON, Data, Device, Download, OnError, Precision, Root, Run, numbers, write_json
 
@@ -72,8 +73,13 @@ def measured(found: "Metrics") -> dict[str, Any]:
 @app.command()
 def predict(
     run_dir: Run,
-    images: Annotated[Path, typer.Argument(help="A picture, a folder of any depth, or a zip.", metavar="IMAGES")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Pictures, folders of any depth, or one zip.", metavar="IMAGES...")
+    ],
     csv: Annotated[Path | None, typer.Option(help="Write id, class and probabilities here.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns of the CSV: id, predicted, or a class for its probability.  [all]")
+    ] = None,
     grid: Annotated[Path | None, typer.Option(help="Draw the pictures with their classes here.")] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
     precision: Precision = "auto",
@@ -94,11 +100,14 @@ def predict(
     names = facts.classes
     assert facts.channels is not None and facts.size is not None  # a net of the zoo takes pictures
     shape = facts.channels, *facts.size
+    kept = None if columns is None else [name.strip() for name in columns.split(",")]
+    for name in kept or ():
+        check_choice("--columns", "every column", name, ("id", "predicted", *names))
     pictures = unlabelled(images, classes=names, shape=shape, mean=facts.mean, std=facts.std)
     pictures = sorted_by_id(pictures)
     parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)  # type: ignore[arg-type]  # pyright: ignore
     if csv is not None:
-        typer.echo(f"{write_rows(parts, csv):,} predictions in {csv}")
+        typer.echo(f"{write_rows(parts, csv, kept):,} predictions in {csv}")
     else:
         for part in parts:
             for name, label, shares in zip(part.ids, part.labels, part.probabilities, strict=True):

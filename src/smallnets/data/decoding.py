@@ -19,9 +19,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from ..errors import DataError, SmallnetsError, first_line, message
+from ..warn import warn
 from .archive import Archive
 from .depth import Pixels, white_for
-from .names import counted, listed, shown, warn
+from .names import counted, listed, shown
 from .pixels import Rules, TooLarge, Unexpected, Window, decode, header, open_picture
 
 CHUNK = 256  # pictures a thread reads at once

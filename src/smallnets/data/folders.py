@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, message
+from ..warn import warn
 from .archive import SUFFIXES, Archive, Entry, existing, is_picture, suffix
 from .classes import keep_classes
 from .labels import Labels, labelled, row_labels
-from .names import class_name, counted, listed, shown, warn
+from .names import class_name, counted, listed, shown
 
 # Folders of one split go by several names; the first that is there is taken.
 SPLITS = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))

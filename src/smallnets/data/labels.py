@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError, message
+from ..warn import warn
 from .archive import Archive, Entry, existing, is_picture
-from .names import class_name, counted, listed, shown, warn
+from .names import class_name, counted, listed, shown
 
 PREFIX = "prefix"
 # What heads the two columns, as seen in the wild; other headings are taken for a first row.

@@ -1,9 +1,6 @@
 """Names that come from files: one form for a class, and none that a terminal or a CSV file stumbles over."""
 
-import sys
 import unicodedata
-import warnings
-from types import FrameType
 
 # Control characters, halves of surrogate pairs (how Python holds bytes that are no UTF-8), line breaks, and what
 # turns the direction of writing.
@@ -53,12 +50,3 @@ def counted(count: int, thing: str, things: str = "") -> str:
     ('1 picture', '2,000 pictures', '2 classes')
     """
     return f"{count:,} {thing if count == 1 else things or thing + 's'}"
-
-
-def warn(text: str) -> None:
-    """Warn at the line of the user's code that called the library."""
-    level = 1
-    frame: FrameType | None = sys._getframe()  # pyright: ignore[reportPrivateUsage]
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("smallnets."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, stacklevel=level)

@@ -15,6 +15,7 @@ from .names import shown
 from .pixels import Rules, Window, of_picture
 from .stream import ImageStream
 
+FOUND = "an existing picture, folder or zip"
 Source = str | os.PathLike[str] | Image.Image
 
 
@@ -50,46 +51,58 @@ def unlabelled(
     """All pictures of a source, read as they are needed and brought to (C, H, W), normalised as by the run that asks.
 
     Their labels are all 0 and mean nothing. ``source`` is a picture, a folder, a zip, a picture that Pillow holds, or a
-    list of such.
+    list of such; of several pictures and folders, the ids are those under the folder that holds them all.
 
     Raises:
         DataError: When there is no picture.
     """
     channels, *size = shape
     rules = Rules(channels, (size[0], size[1]), crop, exif, white, max_pixels)
-    if isinstance(source, str | os.PathLike):
-        archive, names = pictures_in(source)
+    each = [source] if isinstance(source, str | os.PathLike | Image.Image) else list(source)
+    if not each:
+        raise DataError(message("predict", "pictures", "an empty list"))
+    paths = [existing("predict", one, FOUND) for one in each if not isinstance(one, Image.Image)]
+    if len(paths) == len(each) and (len(paths) == 1 or not any(is_zip(path) for path in paths)):
+        archive, names = pictures_of(paths[0]) if len(paths) == 1 else pictures_of_all(paths)
         ids, decoder = tuple(map(shown, names)), Decoder(archive, names, rules)
     else:
-        each = [source] if isinstance(source, Image.Image) else list(source)
         ids, places = gathered(each)
         decoder = Several(places, ids, rules)
     if not ids:
-        raise DataError(message("predict", "pictures", "none"))
+        advice = f"Known are {', '.join(sorted(SUFFIXES))}."
+        raise DataError(message("predict", "pictures", f"none in {shown(', '.join(map(str, paths)))}", advice))
     labels, rows = torch.zeros(len(ids), dtype=torch.int64), torch.arange(len(ids))
-    said = shown(str(source)) if isinstance(source, str | os.PathLike) else ""
+    said = shown(", ".join(map(str, paths)))[:200]
     return ImageStream(labels, classes, ids, mean, std, decoder=decoder, rows=rows, source=said)
 
 
-def pictures_in(path: str | os.PathLike[str]) -> tuple[Archive, list[str]]:
-    """Where a path's pictures lie, and their names there.
+def is_zip(place: Path) -> bool:
+    """Whether this is neither a folder nor a picture: what then can be read is a zip."""
+    return not place.is_dir() and not is_picture((place.name,))
 
-    Raises:
-        DataError: When there is none.
-    """
-    place = existing("predict", path, "an existing picture, folder or zip")
+
+def pictures_of(place: Path) -> tuple[Archive, list[str]]:
+    """The names of the pictures of a folder or a zip, or of one picture in its folder."""
     if not place.is_dir() and is_picture((place.name,)):
         return Archive(place.parent), [place.name]
     archive = Archive(place)
-    names = [name for parts, name in archive.listing().files if is_picture(parts)]
-    if not names:
-        advice = f"Known are {', '.join(sorted(SUFFIXES))}."
-        raise DataError(message("predict", "pictures", f"none in {shown(str(place))}", advice))
-    return archive, names
+    return archive, [name for parts, name in archive.listing().files if is_picture(parts)]
+
+
+def pictures_of_all(places: Sequence[Path]) -> tuple[Archive, list[str]]:
+    """The names of all pictures of several pictures and folders, once each, in the folder that holds them all."""
+    found: dict[str, None] = {}
+    whole = [place.absolute() for place in places]
+    around = Path(os.path.commonpath([place if place.is_dir() else place.parent for place in whole]))
+    for place in whole:
+        archive, names = pictures_of(place)
+        inside = archive.path.relative_to(around)
+        found |= dict.fromkeys((inside / name).as_posix() for name in names)
+    return Archive(around), list(found)
 
 
 def gathered(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[tuple[Archive, str] | Image.Image]]:
-    """A name for each picture of several sources, and where it lies."""
+    """A name for each picture of several sources, zips and Pillow's pictures among them, and where it lies."""
     ids: list[str] = []
     places: list[tuple[Archive, str] | Image.Image] = []
     for number, source in enumerate(sources):
@@ -97,9 +110,8 @@ def gathered(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[tuple[Arc
             ids.append(shown(Path(getattr(source, "filename", "") or str(number)).name))
             places.append(source)
             continue
-        archive, names = pictures_in(source)
-        alone = archive.path != Path(source).expanduser()  # a picture, by its own path
-        ids += [shown(str(source) if alone else f"{source}/{name}") for name in names]
+        archive, names = pictures_of(existing("predict", source, FOUND))
+        ids += [shown(f"{archive.path}/{name}") for name in names]
         places += [(archive, name) for name in names]
     return tuple(ids), places
 

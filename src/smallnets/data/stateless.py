@@ -11,6 +11,7 @@ from torch import Tensor
 Uniforms = npt.NDArray[np.float64]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+ALL_BITS = (1 << 64) - 1
 
 
 def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -26,10 +27,13 @@ def key(*numbers: int) -> int:
     >>> key(0, 1) != key(1, 0)
     True
     """
-    state = np.zeros(1, dtype=np.uint64)
-    for number in numbers:
-        state = mix(state + GOLDEN + np.array([number & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
-    return int(state[0] >> np.uint64(1))
+    state = 0
+    for number in numbers:  # plain integers: this is asked for at every step
+        state = (state + int(GOLDEN) + number) & ALL_BITS
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & ALL_BITS
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & ALL_BITS
+        state ^= state >> 31
+    return state >> 1
 
 
 def uniforms(seed: int, epoch: int, index: Tensor, count: int) -> Uniforms:

@@ -107,7 +107,7 @@ def figure_of(pictures: Pictures, path: str | os.PathLike[str] | None = None) ->
 
     rows = rows_of(pictures)
     columns = max((len(row.pictures) for row in rows), default=1) or 1
-    figure = new_figure(2 + columns * 0.8, 0.4 + max(1, len(rows)) * 0.85)
+    figure = new_figure(0.4 + max(2, columns) * 0.8, 0.4 + max(1, len(rows)) * 0.85)
     for line, row in enumerate(rows):
         for column in range(max(1, len(row.pictures))):
             axes = figure.add_subplot(max(1, len(rows)), columns, line * columns + column + 1)

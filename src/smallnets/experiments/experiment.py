@@ -56,6 +56,7 @@ class Experiment:
         limit: How many pictures of the training split there are to be, at most.
         grown_from: A run of a shallower VGG to start from.
         ways: Keywords of ``evaluate``, a set each: other ways to test the net.
+        crop: Share of the shorter side that is seen, from the centre, of what is held out and of the test split.
         small_forms: Give a net for pictures under 64 pixels the form made for them.
         recipe: What asked for it, if a recipe did.
     """
@@ -71,6 +72,7 @@ class Experiment:
     limit: int | None = None
     grown_from: Path | None = None
     ways: Sequence[Mapping[str, Any]] = ()
+    crop: float = 1.0
     small_forms: bool = False
     recipe: Recipe | None = field(default=None, repr=False)
 
@@ -135,16 +137,21 @@ class Experiment:
         train = load(self.source, "train", **loading)
         options, said = small_form(self.net, self.options, train) if self.small_forms else (dict(self.options), "")
         train, loading = to_size(self.net, options, train, self.source, loading)
-        if self.limit is not None:
-            train = stratified_part(train, self.limit)
+        unseen: dict[str, Any] = loading if self.crop == 1 else {**loading, "crop": self.crop}
         val: Pictures | None = None
         if self.watched and self.test is not None:
-            val = load(self.source, self.test, **loading)
+            val = load(self.source, self.test, **unseen)
         elif isinstance(self.val, str):
-            val = load(self.source, self.val, **loading)
+            val = load(self.source, self.val, **unseen)
         elif self.val:
-            train, val = train.split(self.val, seed=self.settings.seed)
-        return Splits(train, val, loading), options, said
+            whole = train if self.crop == 1 else load(self.source, "train", **unseen)
+            _, val = self._part(whole).split(self.val, seed=self.settings.seed)
+            train, _ = self._part(train).split(self.val, seed=self.settings.seed)
+            return Splits(train, val, unseen), options, said
+        return Splits(self._part(train), val, unseen), options, said
+
+    def _part(self, train: Pictures) -> Pictures:
+        return train if self.limit is None else stratified_part(train, self.limit)
 
     def _build(self, options: Mapping[str, Any], train: Pictures) -> Net:
         known = {"num_classes": len(train.classes), "in_channels": shape_of(train)[0]}

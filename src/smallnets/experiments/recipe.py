@@ -27,6 +27,7 @@ class RecipeData:
         source: The data set it is made for: a name, or that of one whose pictures stand in a folder or zip.
         classes: The classes that are kept, in this order; None keeps all.
         size: Side of the pictures in pixels; None leaves them as they are.
+        crop: Share of the shorter side that is seen in validation and test, from the centre: 224 of 256 is 0.875.
         mean: What the pictures are normalised by, a number a channel; None measures the training split's.
         std: Likewise.
         validation: Share of the training split that is held out.
@@ -36,6 +37,7 @@ class RecipeData:
     source: str = "cifar10"
     classes: tuple[str, ...] | None = None
     size: int | None = None
+    crop: float = 1.0
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     validation: float = 0.1
@@ -272,6 +274,8 @@ def check_data(who: str, data: RecipeData) -> None:
     """
     check_choice(who, "test", data.test, ("once", "every epoch", "none"))
     check_number(who, "validation", data.validation, 0, below=1)
+    if not isinstance(data.crop, int | float) or not 0 < data.crop <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(message(who, "crop to be a share in (0, 1]", repr(data.crop)))
     if data.size is not None:
         check_int(who, "size", data.size)
     if data.test == "every epoch" and data.validation:

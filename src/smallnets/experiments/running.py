@@ -87,6 +87,10 @@ def run_recipe(
     how = How(source, epochs, limit, device, precision, workers, where, download, progress)
     asked = chosen.variants or {"": {}}
     for variant in variants or ():
+        if not chosen.variants:
+            raise OptionError(
+                message(f"recipe {chosen.name}", "a recipe that has variants", repr(variant), "Leave it out.")
+            )
         check_choice(f"recipe {chosen.name}", "every variant", variant, chosen.variants)
     asked = {variant: changes for variant, changes in asked.items() if variants is None or variant in variants}
     return run_all(chosen, asked, how, place, range(seed, seed + count_of(seeds)), say or (lambda line: None))
@@ -223,6 +227,7 @@ def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | 
         limit=how.limit,
         grown_from=start,
         ways=chosen.ways,
+        crop=data.crop,
         recipe=chosen,
     )
 

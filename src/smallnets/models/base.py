@@ -108,40 +108,40 @@ class Net(nn.Module):
         """From the last feature map to the logits: (N, C', H', W') -> (N, num_classes), or to what they are made of."""
         raise NotImplementedError
 
-    def natural(self, x: Tensor) -> bool:
-        """Whether PyTorch will compute this picture rightly or refuse it; of others the rule is asked first."""
+    def is_natural(self, x: Tensor) -> bool:
+        """Whether what PyTorch computes of this picture is right, at a glance; of others the rule is asked."""
         side = self._rule.side
         return x.dim() == 4 and not x.is_meta and (side is None or x.shape[2:] == (side, side))
 
-    def rule(self) -> InputRule | None:
+    def input_rule(self) -> InputRule | None:
         """What the net takes, read off its layers as they stand; None where they cannot be read."""
         raise NotImplementedError
 
-    def natural_map(self, x: Tensor) -> bool:
-        """Whether the head was built for such maps; of others ``map_rule`` is asked first."""
+    def is_natural_map(self, x: Tensor) -> bool:
+        """Whether the head was built for such maps; of others ``head_rule`` is asked."""
         shape, side = x.shape, self._map_rule.side
         if len(shape) != 4 or shape[1] != self._map_rule.channels or x.dtype not in FLOATS:
             return False
         return 0 not in shape if side is None else shape[2:] == (side, side)
 
-    def map_rule(self) -> MapRule | None:
+    def head_rule(self) -> MapRule | None:
         """What the head takes, read off its layers as they stand; None where they cannot be read."""
         raise NotImplementedError
 
-    def at(self, path: str) -> nn.Module | None:
+    def layer_at(self, path: str) -> nn.Module | None:
         """The layer of that path, of whatever kind it is by now; None where there is none."""
         try:
             return self.get_submodule(path)
         except AttributeError:
             return None
 
-    def stages(self) -> list[nn.Module]:
+    def stage_layers(self) -> list[nn.Module]:
         """The modules that make the maps of ``feature_info``, one after the other."""
         raise NotImplementedError
 
     def recomputed(self, x: Tensor) -> Tensor:
         """The stages on x, keeping for the backward pass only what goes from one to the next."""
-        for stage in self.stages():
+        for stage in self.stage_layers():
             contexts = functools.partial(recomputing, stage)
             x = cast(Tensor, checkpoint(stage, x, use_reentrant=False, context_fn=contexts))
         return x
@@ -149,7 +149,8 @@ class Net(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each stage in the backward pass, which costs time and saves the memory of its maps.
 
-        The net computes and learns the same: dropout falls alike, and batch norms take each batch once.
+        The net computes and learns the same: dropout falls alike, and batch norms take each batch once. A compiled net
+        recomputes what its compiler chooses.
         """
         self.grad_checkpointing = enable
 
@@ -208,12 +209,13 @@ def recomputing(stage: nn.Module) -> tuple[AbstractContextManager[None], Abstrac
 
 @contextmanager
 def statistics_kept(stage: nn.Module) -> Generator[None]:
-    """Batch norms normalise by their batch, which they have taken into their statistics before."""
-    norms = [layer for layer in stage.modules() if isinstance(layer, BATCH_NORMS) and layer.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+    """Batch norms write into copies of their statistics, into which they have taken this batch before."""
+    norms = [layer for layer in stage.modules() if isinstance(layer, BATCH_NORMS)]
+    kept = [(norm, name, value) for norm in norms for name, value in norm.named_buffers(recurse=False)]
+    for norm, name, value in kept:
+        setattr(norm, name, value.clone())
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, name, value in kept:
+            setattr(norm, name, value)

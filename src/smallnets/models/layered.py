@@ -93,11 +93,11 @@ class LayeredNet(Net):
             return x
         return self.classifier(x)
 
-    def stages(self) -> list[nn.Module]:
+    def stage_layers(self) -> list[nn.Module]:
         ends = [int(stage.name.rpartition(".")[2]) + 1 for stage in self.feature_info]
         return [self.features[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
-    def rule(self) -> InputRule | None:
+    def input_rule(self) -> InputRule | None:
         windows, convolutions = self.windows(), self.convolutions()
         if windows is None or not convolutions:
             return None
@@ -105,8 +105,8 @@ class LayeredNet(Net):
         side = self._rule.side if self.avgpool is None and windows == self._rule.windows else None
         return self._rule._replace(channels=channels, side=side, least=least, windows=windows)
 
-    def map_rule(self) -> MapRule | None:
-        windows, pool, classifier = self.windows(), self.avgpool, self.at("classifier")
+    def head_rule(self) -> MapRule | None:
+        windows, pool, classifier = self.windows(), self.avgpool, self.layer_at("classifier")
         if windows is None or not isinstance(classifier, nn.Sequential):
             return None
         side = pixels = self._map_rule.side
@@ -125,12 +125,12 @@ class LayeredNet(Net):
 
     def windows(self) -> tuple[Window, ...] | None:
         """The layers that shrink the map, as they stand; None where they cannot be read."""
-        features = self.at("features")
+        features = self.layer_at("features")
         if not isinstance(features, nn.Sequential):
             return None
         return windows_of((f"features.{name}", layer) for name, layer in features.named_children())
 
     def convolutions(self) -> list[nn.Conv2d]:
         """Those of the features, as they stand."""
-        features = self.at("features")
+        features = self.layer_at("features")
         return [] if features is None else [layer for layer in features.children() if isinstance(layer, nn.Conv2d)]

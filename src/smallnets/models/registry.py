@@ -29,6 +29,7 @@ class Recipe:
     weight_decay: float = 5e-4
     schedule: str = "onecycle"
     label_smoothing: float = 0.0
+    restore_best: bool = True  # the best epoch on validation data, not the last
 
 
 @dataclass(frozen=True)

@@ -256,15 +256,15 @@ class ResNet(Net):
         x = torch.flatten(self.avgpool(x), 1)
         return x if pre_logits else self.fc(x)
 
-    def stages(self) -> list[nn.Module]:
+    def stage_layers(self) -> list[nn.Module]:
         return [self.get_submodule(stage.name) for stage in self.feature_info]
 
-    def rule(self) -> InputRule | None:
-        first = self.at("conv1")
+    def input_rule(self) -> InputRule | None:
+        first = self.layer_at("conv1")
         return self._rule._replace(channels=first.in_channels) if isinstance(first, nn.Conv2d) else None
 
-    def map_rule(self) -> MapRule | None:
-        pool, fc, last = self.at("avgpool"), self.at("fc"), self.at(self.feature_info[-1].name)
+    def head_rule(self) -> MapRule | None:
+        pool, fc, last = self.layer_at("avgpool"), self.layer_at("fc"), self.layer_at(self.feature_info[-1].name)
         if not isinstance(pool, nn.AdaptiveAvgPool2d):
             return None
         if isinstance(fc, nn.Linear):

@@ -137,7 +137,7 @@ def resnet34(num_classes: int | None = None, in_channels: int = 3, **options: Un
 
     >>> import torch
     >>> with torch.device("meta"):
-    ...     resnet34(residual=False).layer1[0].add  # the plain twin of figure 3 adds nothing
+    ...     resnet34(residual=False).layer2[0].downsample  # the plain twin of figure 3 has no shortcuts
     """
     return resnet("resnet34", LAYERS[34], num_classes, in_channels, **options)
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .copier import storage_id
 from .inputs import SMALL
 from .op import Op
-from .propagate import field_of, hang, set_field, tensors_in, write
 from .refusals import TYPED, check_convolution, check_dtypes, run_empty
-from .replica import storage_id
+from .tracked import field_of, hang, set_field, tensors_in, write
 
 
 class ValueNeeded(Exception):

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .propagate import field_of, given, spread, tensors_in
 from .row import Shape
+from .tracked import field_of, given, spread, tensors_in
 
 # Modules that have children but use their weights without calling them.
 OPAQUE = (nn.MultiheadAttention,)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from .op import Op
-from .propagate import RULES
+from .tracked import RULES
 
 # ATen ops that only look at their input in another way, or move data about.
 MOVES = frozenset(

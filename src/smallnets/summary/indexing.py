@@ -5,7 +5,8 @@ from typing import Any
 
 from .field import Field, axes_in, mix
 from .fold import settle
-from .propagate import field_of, meet, rule, source_of, unknown
+from .propagate import meet
+from .tracked import field_of, rule, source_of, unknown
 from .views import moved
 
 

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from ..errors import ShapeError, message
 from .abstract import NoData, NoDevice, undisturbed
+from .copier import storage_id
 from .inputs import Call, check_batch_size, make_inputs
-from .replica import Replica, storage_id
+from .replica import Replica
 
 FLASH = 1  # what PyTorch calls the attention that keeps no table of scores
 
@@ -65,17 +66,21 @@ def attention(
     """Scaled dot-product attention by the kernel that PyTorch chooses for tensors like these on a CPU."""
     mask = None if attn_mask is None else stand_in(attn_mask)
     likes = [stand_in(tensor) for tensor in (query, key, value)]
-    more = {"attn_mask": mask, "dropout_p": dropout_p, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
+    options = {"dropout_p": dropout_p, "is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa}
     with torch._C._DisableTorchDispatch():  # pyright: ignore  # the choice is made for tensors that are there
-        choice = torch._fused_sdp_choice(*likes, **more)
+        choose: Any = torch._fused_sdp_choice  # pyright: ignore[reportPrivateUsage]
+        choice = choose(*likes, attn_mask=mask, **options)
     if choice != FLASH:
-        return F.scaled_dot_product_attention(query, key, value, **{**more, "attn_mask": attn_mask})
+        return F.scaled_dot_product_attention(
+            *(query, key, value), attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
     if enable_gqa:
         key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = query.new_zeros(attn_mask.shape).masked_fill_(attn_mask.logical_not(), -torch.inf)
-    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return fused(query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale)[0]  # type: ignore[no-any-return]
+    fused: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    out: Tensor = fused(query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale)[0]
+    return out
 
 
 def stand_in(tensor: Tensor) -> Tensor:
@@ -84,10 +89,14 @@ def stand_in(tensor: Tensor) -> Tensor:
     return row.expand(tensor.shape)
 
 
+def no_overrides(tensors: Any) -> bool:
+    return False
+
+
 def without_detour() -> Any:
     """``multi_head_attention_forward`` with the attention above, and without its question who overrides it."""
     function = F.multi_head_attention_forward
-    names = {**function.__globals__, "has_torch_function": lambda _: False, "scaled_dot_product_attention": attention}
+    names = {**function.__globals__, "has_torch_function": no_overrides, "scaled_dot_product_attention": attention}
     twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
     twin.__kwdefaults__ = function.__kwdefaults__
     return twin

@@ -5,7 +5,8 @@ from typing import Any
 
 from .field import Digit, Field, Label, axes_in, everything, join, mix
 from .fold import consume, mixed_along, settle, through
-from .propagate import field_of, fields_in, given, meet, rule, smoothed, source_of, unknown
+from .propagate import meet, smoothed
+from .tracked import field_of, fields_in, given, rule, source_of, unknown
 
 
 @rule("cat", "stack")

@@ -9,11 +9,11 @@ from torch import nn
 
 from .inputs import Call, make_inputs
 from .op import Op
-from .propagate import field_of, tensors_in
 from .record import Failure
 from .recorder import Recorder
 from .replica import Replica
 from .row import Shape
+from .tracked import field_of, tensors_in
 
 LARGEST = 512  # pixels; a net that needs more has a fixed size of its own
 PERIOD = 64  # sides in a row that branches may disagree on: six halvings

@@ -54,3 +54,14 @@ class Record:
     # (path, op) where the field, or the cost, is not known
     unfollowed: dict[tuple[str, str], None] = field(default_factory=dict)
     uncounted: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def ancestors(self, rows: tuple[int, ...]) -> set[int]:
+        """These rows and all that they come from."""
+        found: set[int] = set()
+        open_ends = list(rows)
+        while open_ends:
+            index = open_ends.pop()
+            if index >= 0 and index not in found:
+                found.add(index)
+                open_ends += self.sources[index]
+        return found

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..errors import SmallnetsError
 from .abstract import NoData, NoDevice, floats_to_meta, undisturbed
 from .calls import (
     SILENT,
@@ -23,13 +24,15 @@ from .calls import (
     type_name,
     window_of,
 )
+from .copier import storage_id
 from .costs import cost, nbytes
 from .field import in_pixels
 from .op import Op
-from .propagate import field_of, propagate, set_field, start_field, tensors_in
+from .propagate import propagate
 from .record import Failure, Open, Record
-from .replica import Replica, storage_id
+from .replica import Replica
 from .row import Row
+from .tracked import field_of, set_field, start_field, tensors_in
 
 
 class Recorder:
@@ -61,6 +64,8 @@ class Recorder:
         except Exception as cause:
             if self.record.failure is None:
                 self.record.failure = Failure("", self.replica.type, module, (), cause)
+            elif isinstance(cause, SmallnetsError):  # a net of the zoo has explained what its layer said
+                self.record.failure.cause = cause
         finally:
             self._unwrap()
             self._alive.clear()
@@ -77,13 +82,13 @@ class Recorder:
             self._wrapped.append((module, module.__dict__.get("forward")))
             call = self.leaf if leaf else self.container
             module.__dict__["forward"] = functools.partial(call, path, module, module.forward)
-            for key, hook in module._forward_pre_hooks.items():
-                module._forward_pre_hooks[key] = functools.partial(self._quietly, hook)
+            for key, hook in module.__dict__["_forward_pre_hooks"].items():
+                module.__dict__["_forward_pre_hooks"][key] = functools.partial(self._quietly, hook)
 
     def _unwrap(self) -> None:
         for module, own in self._wrapped:
-            for key, hook in module._forward_pre_hooks.items():
-                module._forward_pre_hooks[key] = getattr(hook, "args", (hook,))[0]
+            for key, hook in module.__dict__["_forward_pre_hooks"].items():
+                module.__dict__["_forward_pre_hooks"][key] = getattr(hook, "args", (hook,))[0]
             if own is None:
                 module.__dict__.pop("forward", None)
             else:
@@ -216,22 +221,11 @@ class Recorder:
         # The innermost call comes first; those around it only pass the error on.
         if self.record.failure is None:
             tensors = [tensor for tensor in tensors_of(given) if field_of(tensor) is not None]
-            branches = [self._ancestors(tensor) for tensor in tensors]
+            branches = [self.record.ancestors(rows_behind([tensor])) for tensor in tensors]
             shared = set[int].intersection(*branches) if branches else set[int]()
             behind = tuple([self.record.rows[index] for index in sorted(branch - shared)] for branch in branches)
             shapes = shapes_in(tensors if module is None and tensors else given)
             self.record.failure = Failure(path, type_, module, shapes, cause, behind)
-
-    def _ancestors(self, tensor: Tensor) -> set[int]:
-        """The rows that a tensor comes from."""
-        found: set[int] = set()
-        open_ends = list(rows_behind([tensor]))
-        while open_ends:
-            index = open_ends.pop()
-            if index >= 0 and index not in found:
-                found.add(index)
-                open_ends += self.record.sources[index]
-        return found
 
 
 class Ops(NoData):

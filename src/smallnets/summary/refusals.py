@@ -9,7 +9,7 @@ from torch import Tensor
 from ..errors import ShapeError
 from ..shapes import conv_output_size, conv_transpose_output_size
 from .inputs import SMALL
-from .propagate import spread, tensors_in
+from .tracked import spread, tensors_in
 
 PRODUCTS = frozenset(("convolution", "mm", "bmm", "mv", "addmm", "baddbmm", "addbmm", "addmv", "dot"))
 NORMS = frozenset(("native_batch_norm", "native_layer_norm", "native_group_norm"))

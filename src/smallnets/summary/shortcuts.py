@@ -9,10 +9,10 @@ from ..errors import ShapeError
 from .explain import explain
 from .inputs import InputSize, call_of_sizes, check_input_size, check_signature, make_inputs
 from .op import Op
-from .propagate import field_of, set_field, tensors_in
 from .recorder import Recorder
 from .replica import Replica
 from .row import Shape
+from .tracked import field_of, set_field, tensors_in
 
 GATES = frozenset(("mul", "mul_", "div", "div_"))
 ADDITIONS = frozenset(("add", "add_", "sub", "sub_"))

@@ -153,7 +153,5 @@ def gaps(record: Record) -> list[str]:
 def recurrent(record: Record) -> list[str]:
     """A sentence on what training an LSTM keeps, which its kernel alone knows."""
     paths = [row.path for row in record.rows if row.type == "LSTM"]
-    words = (
-        "training_memory counts {} step by step; the fused kernels of oneDNN and cuDNN keep a workspace of their own."
-    )
+    words = "training_memory counts {} step by step; the kernels of oneDNN and cuDNN keep more, in a form of their own."
     return [words.format(" and ".join(dict.fromkeys(path or "the LSTM" for path in paths)))] if paths else []

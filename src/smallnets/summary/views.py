@@ -7,7 +7,8 @@ from torch import Tensor
 
 from .field import Digit, Field, Label, axes_in, mix, plain
 from .fold import consume, holders, refold, settle
-from .propagate import back, field_of, fields_in, given, meet, rule, source_of, unknown
+from .propagate import meet
+from .tracked import back, field_of, fields_in, given, rule, source_of, unknown
 
 
 @rule("view", "_unsafe_view", "reshape", "_reshape_alias")

@@ -5,7 +5,7 @@ from typing import Any
 
 from .field import Axis, Digit, Field
 from .fold import along, consume, settle, stretched, through
-from .propagate import Rule, field_of, given, rule, source_of, spread, unknown
+from .tracked import Rule, field_of, given, rule, source_of, spread, unknown
 
 
 @rule("convolution", mixes=True)

@@ -25,7 +25,7 @@ class FullyConvolutional(nn.Module):
 
     def __init__(self, model: VGG | AlexNet) -> None:
         super().__init__()
-        rule = model.rule()
+        rule = model.input_rule()
         if rule is None or model.avgpool is None:
             got, advice = "a net with another kind of layer in front of its head", "Convert it by hand."
             raise OptionError(message("to_fully_convolutional", "the layers that its builder made", got, advice))
@@ -51,11 +51,11 @@ class FullyConvolutional(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N classes H' W'
         return self.classifier(self.pool(self.features(x)))
 
-    def natural(self, x: Tensor) -> bool:
-        """Whether PyTorch will compute this picture rightly or refuse it."""
+    def is_natural(self, x: Tensor) -> bool:
+        """Whether what PyTorch computes of this picture is right, at a glance; of others the rule is asked."""
         return x.dim() == 4 and not x.is_meta
 
-    def rule(self) -> InputRule | None:
+    def input_rule(self) -> InputRule | None:
         """What the net takes."""
         return self._rule
 

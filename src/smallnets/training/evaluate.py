@@ -30,7 +30,7 @@ from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
 from .options import Precision
 from .plan.inference import fastest
-from .plan.plan import Plan, choose_device, logits_of
+from .plan.plan import Plan, choose_device, logits_of, without_autocast
 from .plan.threads import steady_threads
 from .preserve import preserved
 from .records import PlanRecord
@@ -64,7 +64,7 @@ def evaluate(
         batch_size: Samples at a time.
         precision: ``"fp32"``, ``"bf16"``, or ``"auto"``: where there is enough work to gain from it, batch norms are
             folded and bf16 is taken if it is clearly faster; ``plan`` says so, and how well it agrees with fp32.
-        device: A torch device, or ``"auto"``: CUDA where there is one, else the CPU.
+        device: A torch device, or ``"auto"``: the GPU where there is one, else the CPU.
         progress: Show a progress bar.
 
     Raises:
@@ -93,7 +93,7 @@ def evaluate(
         return replace(several, plan={**several.plan, **gains, **seen})
 
 
-SetLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # of a batch: the sum in float64, and the weight it is of
+SetLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # of a batch: the mean, and the weight that it counts with
 
 
 def plain_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,9 +102,8 @@ def plain_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def averaged(mean: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The sum of a loss of which a batch's mean is known."""
-    count = torch.full((), len(labels), dtype=torch.float64, device=mean.device)
-    return mean.double() * count, count
+    """A batch's mean, which counts with its size."""
+    return mean, torch.full_like(mean, len(labels))
 
 
 class Ready(NamedTuple):
@@ -165,9 +164,7 @@ def forward(
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
-    # Autocast is the net's alone: what the caller computes of the logits meanwhile is in fp32, as in training.
-    plain = torch.autocast(plan.device.type, enabled=False)
-    done = 0
+    plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training
     with bar, torch.inference_mode(), plain, workers_errors_plain(), steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device, who)):
             if number == 0:
@@ -209,7 +206,8 @@ def measure(
         if confusion is None:
             ranks = tuple(rank for rank in topk if rank <= classes)
             confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
-        losses.append(torch.stack(loss(logits, batch.labels)))
+        mean, weight = loss(logits, batch.labels)
+        losses.append(torch.stack([mean, weight.to(mean)]))
         hits.append(top_hits(logits, batch.labels, ranks))
         cells = batch.labels * classes + logits.argmax(dim=1)  # bincount would wait for a GPU
         confusion.index_add_(0, cells, torch.ones_like(cells))
@@ -226,9 +224,11 @@ def collect(
     group: Group,
 ) -> Metrics:
     """Bring the processes' rows together in batch order."""
-    rows = torch.stack(losses).cpu().numpy() if losses else np.zeros((0, 2))
-    counts = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
-    parts = group.gather((rows, counts, None if confusion is None else confusion.cpu(), ranks))
+    # Added up on the host: in float64, which not every device has.
+    rows = torch.stack(losses).cpu().double().numpy() if losses else np.zeros((0, 2))
+    rows[:, 0] = np.where(rows[:, 1] > 0, rows[:, 0] * rows[:, 1], 0)  # sums, and the weights that they are of
+    found = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
+    parts = group.gather((rows, found, None if confusion is None else confusion.cpu(), ranks))
     ranks = next(part[3] for part in parts if part[2] is not None)
     batches = sum(len(part[0]) for part in parts)
     all_losses, all_hits = np.zeros((batches, 2)), np.zeros((batches, len(ranks)), dtype=np.int64)

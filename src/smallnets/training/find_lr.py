@@ -124,9 +124,9 @@ def climb(updates: Updates, feed: Feed, opened: OpenEpoch, steps: int) -> LRCurv
             epoch += 1
             batches = feed.epoch(epoch)
             batch = next(batches)
-        total = torch.zeros((), dtype=torch.float64, device=feed.device)
-        bad = updates.step([batch], step, total, torch.zeros((), dtype=torch.int64, device=feed.device))
-        loss = total.item() / len(batch.labels)
+        updates.tally.begin(0.0, 0)
+        updates.step([batch], step)
+        bad, loss = updates.tally.look(), updates.tally.loss_sum / len(batch.labels)
         if bad is not None or not math.isfinite(loss):
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss

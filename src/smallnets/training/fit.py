@@ -106,7 +106,8 @@ def fit(
         ema: Decay of averaged weights, which then are validated, saved as best and returned.
         clip_norm: Largest norm of the gradient of all that the optimizer holds.
         accumulate: Batches an update sums gradients over.
-        precision: ``"fp32"``, ``"bf16"`` (autocast), or ``"auto"``.
+        precision: ``"fp32"``, ``"bf16"`` (autocast), ``"fp16"`` (with a gradient scaler, for GPUs that emulate bf16),
+            or ``"auto"``.
         channels_last: Memory layout of pictures and kernels.
         compile: Whether ``torch.compile`` runs the net.
         monitor: Column whose best epoch is kept: ``val_accuracy``, ``val_loss``, ``accuracy`` or ``loss``.
@@ -118,7 +119,7 @@ def fit(
         save_every: Optimiser steps between checkpoints within an epoch; each epoch's end always saves.
         seed: Of order, augmentation, dropout and mixing; of the weights only if you seed before building.
         deterministic: Exactly repeatable: fp32, contiguous, uncompiled, deterministic kernels.
-        device: A torch device, or ``"auto"``: CUDA where there is one.
+        device: A torch device, or ``"auto"``: the GPU (``cuda``, ``xpu``, ``mps``) where there is one.
         workers: Processes that read a Dataset or ImageStream; 0 reads in this one. ``"auto"`` is one a core for a
             stream, 0 for a Dataset.
         progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.

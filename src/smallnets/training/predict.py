@@ -150,8 +150,13 @@ def sorted_by_id(pictures: ImageStream) -> ImageStream:
     return pictures[sorted(range(len(pictures)), key=lambda row: natural(pictures.ids[row]))]
 
 
-def write_rows(parts: Iterator[Predictions], path: Path) -> int:
+def write_rows(parts: Iterator[Predictions], path: Path, columns: Sequence[str] | None = None) -> int:
     """Write what comes as ``Predictions.to_csv`` does, in the order in which it comes; the file is there at the end.
+
+    Args:
+        parts: What comes.
+        path: The file.
+        columns: ``"id"``, ``"predicted"`` or a class for its probability, each under the name it has here; else all.
 
     Returns:
         How many predictions there were.
@@ -162,9 +167,11 @@ def write_rows(parts: Iterator[Predictions], path: Path) -> int:
         try:
             writer = csv.writer(text, lineterminator="\n")
             for part in parts:
+                known = ("id", "predicted", *part.classes)
+                kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
                 if not count:
-                    writer.writerow(part.header())
-                writer.writerows(part.rows())
+                    writer.writerow(part.header() if columns is None else columns)
+                writer.writerows([row[column] for column in kept] for row in part.rows())
                 count += len(part)
         finally:
             text.detach()  # the file itself is closed where it was opened

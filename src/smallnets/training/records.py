@@ -26,6 +26,7 @@ class PlanRecord(TypedDict, total=False):
     precision: str
     channels_last: bool
     compile: bool
+    graph: bool
     unfolded: list[str]
     batch_norms_folded: bool
     same_class_as_fp32: float  # share of the pictures that were tried

@@ -162,3 +162,23 @@ def test_a_deep_net_starts_from_a_shallower_one(
     trained = torch.load(tmp_path / "run/start/last.ckpt", weights_only=True)["model"]["features.0.weight"]
     assert torch.equal(begun[1], trained) and not torch.equal(begun[0], trained)
     assert not (tmp_path / "run/comparison.csv").exists()  # it is one run, and its start
+
+
+def test_what_is_held_out_is_cropped_and_what_is_trained_on_is_not(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    fit, evaluate = room.fit, room.evaluate
+    monkeypatch.setattr(
+        room, "fit", lambda net, train, val, **k: seen.extend((train, val)) or fit(net, train, val, **k)
+    )
+    monkeypatch.setattr(room, "evaluate", lambda net, test, **k: seen.append(test) or evaluate(net, test, **k))
+    text = TINY.replace("[data]", "[data]\nsize = 16\ncrop = 0.5")
+    data = image_folder(size=(32, 32))
+    quietly(tiny(text), data, tmp_path / "run")
+    train, val, test = seen[:3]
+    assert not set(train.ids) & set(val.ids) and len(train) == 30 and len(val) == 10
+    for part, split, crop in ((train, "train", 1.0), (val, "train", 0.5), (test, "test", 0.5)):
+        whole = sn.data.load(data, split, size=16, crop=crop)
+        rows = [whole.ids.index(name) for name in part.ids]
+        assert torch.equal(part.images, whole.images[rows])

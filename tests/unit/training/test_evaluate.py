@@ -149,7 +149,11 @@ def test_bf16_agrees_roughly() -> None:
 
 BAD: list[tuple[Any, dict[str, Any], str]] = [
     ("digits", {"batch_size": 0}, "evaluate: expected batch_size to be an integer of at least 1; got 0."),
-    ("digits", {"precision": "half"}, "evaluate: expected precision to be one of 'auto', 'fp32', 'bf16'; got 'half'."),
+    (
+        "digits",
+        {"precision": "half"},
+        "evaluate: expected precision to be one of 'auto', 'fp32', 'bf16', 'fp16'; got 'half'.",
+    ),
     ("digits", {"topk": (0,)}, "evaluate: expected every rank in topk to be an integer of at least 1; got 0."),
     (
         42,

@@ -191,8 +191,7 @@ def test_places_and_pictures_are_predicted_as_the_command_line_does(
         for place, name in enumerate(files[: len(found)]):
             torch.testing.assert_close(found.probabilities[place], expected[name.relative_to(root).as_posix()])
     assert sn.predict(net, files[3]).ids == ("003.png",)
-    assert sn.predict(net, files).ids[3] == str(files[3])
-    assert sn.predict(net, [root / "test"]).ids[0] == f"{root}/test/cat/000.png"
+    assert sn.predict(net, files).ids[3] == "cat/003.png"
     del pillow
     with pytest.raises(DataError, match="expected a net that knows size, mean and std of its pictures"):
         sn.predict(sn.convnet3(2), files[0])

@@ -15,6 +15,7 @@ from smallnets.data import augment, labelled
 from smallnets.data.augment import choose
 from smallnets.data.imageset import ImageSet
 from smallnets.training.evaluate import measure
+from smallnets.training.feed import feed as feed_module
 from smallnets.training.feed.batches import Batch, each_in_order, plan_batches
 from smallnets.training.feed.feed import Feed, resident
 from smallnets.training.feed.samples import Samples, understand
@@ -23,13 +24,13 @@ from smallnets.training.loop import step as step_module
 from smallnets.training.loop.step import Updates
 from smallnets.training.options import FitOptions
 from smallnets.training.plan.calibrate import settle_plan
-from smallnets.training.plan.plan import Plan
+from smallnets.training.plan.plan import Plan, choose_device
 
 GPU = torch.device("cuda", 0)
 
 
 class Waits(TorchDispatchMode):
-    """Notes every operation for which the host waits for the GPU."""
+    """Notes every operation for which the host waits for the GPU, and float64 on it, which Apple's GPUs have not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +47,8 @@ class Waits(TorchDispatchMode):
             self.seen.append(f"{func} {given.device} -> {result.device}")
         if func is torch.ops.aten.index.Tensor and any(i is not None and i.device != given.device for i in args[1]):
             self.seen.append(f"{func} with an index from elsewhere")
+        if isinstance(result, Tensor) and result.dtype == torch.float64 and result.device.type != "cpu":
+            self.seen.append(f"{func} in float64")
         return result
 
 
@@ -58,7 +61,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(step_module, "seed_draws", lambda device, seed: None)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, 1 << 30))
+    monkeypatch.setattr(feed_module, "free_memory", lambda device: 1 << 30)
     with FakeTensorMode(allow_non_fake_inputs=True), Waits() as found:
         yield found
 
@@ -106,14 +109,13 @@ def test_a_step_waits_for_the_gpu_nowhere(
         channels_last=True,
     )
     training = Updates(model, settings, Plan(GPU, settings.precision, channels_last=True), Group(), 4)
-    loss, correct = torch.zeros((), dtype=torch.float64, device=GPU), torch.zeros((), dtype=torch.int64, device=GPU)
     batches = feed.epoch(0)
     first = next(batches)
     assert first.images.device == first.labels.device == GPU
-    assert training.step([first], 0, loss, correct) is None  # makes the optimiser's state
+    assert training.step([first], 0) is None  # makes the optimiser's state
     waits.seen.clear()
     for step, batch in enumerate(batches, start=1):
-        assert training.step([batch] * settings.accumulate, step, loss, correct) is None
+        assert training.step([batch] * settings.accumulate, step) is None
     assert waits.seen == []
     assert step == 3
 
@@ -128,6 +130,32 @@ def test_measuring_waits_for_the_gpu_at_its_end_only(waits: Waits, monkeypatch: 
     measure(model, pictures(32), 8, Plan(GPU, "bf16"), group=Group(), topk=(1, 5))
     assert waits.seen == []
     assert ends == [0]
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"), [("mps", "mps"), ("xpu", "xpu"), ("cuda", "cuda"), ("mtia", "cpu"), (None, "cpu")]
+)
+def test_auto_takes_the_gpu_that_there_is(monkeypatch: pytest.MonkeyPatch, there: str | None, taken: str) -> None:
+    asked: list[torch.device] = []
+
+    def zeros(*_: Any, device: torch.device) -> Any:
+        asked.append(device)
+        return torch.empty(())
+
+    monkeypatch.setattr(
+        torch.accelerator, "current_accelerator", lambda check_available: None if there is None else torch.device(there)
+    )
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch, "zeros", zeros)
+    assert choose_device("auto").type == taken and [device.type for device in asked] == [taken]
+
+
+@pytest.mark.parametrize("asked", ["mps", "xpu", "cuda:7"])
+def test_a_gpu_that_is_not_there_is_said(asked: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"device: expected a device of this machine; got '{asked}'. Take 'auto' or 'cpu'."
+    ):
+        choose_device(asked)
 
 
 def test_every_process_keeps_its_own_gpu_in_the_leader_s_plan() -> None:

@@ -1,13 +1,14 @@
 """What is in a checkpoint: its type, and both ways between it and the dict that is on the disk."""
 
-import importlib.metadata
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
+from ..._version import __version__
 from ...errors import RunError, message
 from ...facts import DataFacts
 from ...models.base import Net
@@ -98,6 +99,7 @@ class Training:
     average: dict[str, Tensor] | None
     schedule: Plateau
     batches: int | None  # of an epoch
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients; empty without
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Checkpoint:
     history: list[Row]
     training: Training | None = None
     versions: dict[str, str] = field(
-        default_factory=lambda: {name: importlib.metadata.version(name) for name in ("smallnets", "torch")}
+        default_factory=lambda: {"smallnets": __version__, "torch": str(torch.__version__)}
     )
 
     def record(self) -> dict[str, Any]:
@@ -129,7 +131,7 @@ class Checkpoint:
         """What is on the disk: tensors, numbers and text."""
         content = {"format": FORMAT, **self.record(), "model": self.weights, "history": self.history}
         if self.training is not None:
-            state = {name: getattr(self.training, name) for name in ("optimizer", "average", "batches")}
+            state = {name: getattr(self.training, name) for name in ("optimizer", "average", "batches", "scaler")}
             content |= state | {name: asdict(getattr(self.training, name)) for name in ("progress", "schedule")}
         return content
 
@@ -147,7 +149,8 @@ class Checkpoint:
             training = None
             if "progress" in found:
                 progress, schedule = Progress(**found["progress"]), Plateau(**found["schedule"])
-                training = Training(progress, found["optimizer"], found["average"], schedule, found.get("batches"))
+                state = found["optimizer"], found["average"], schedule, found.get("batches"), found.get("scaler", {})
+                training = Training(progress, *state)
             return cls(
                 NetRecord(found["net"]["class"], found["net"]["config"]),
                 found["options"],

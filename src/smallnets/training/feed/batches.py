@@ -6,8 +6,9 @@ N batch, C channels, H W pixels.
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -20,7 +21,7 @@ from ...data.stream import Epoch
 from ...errors import DataError, message
 from ..options import Workers
 from .origin import Stats
-from .samples import PAIRS, Samples, picture_of, unknown_stats
+from .samples import PAIRS, Samples, picture_of, unknown_stats, workers_errors_plain
 
 CHUNK = 16  # pictures of a stream that a thread reads at once
 
@@ -79,7 +80,7 @@ def kind_of(given: object) -> str:
     return f"{kind} of {type(given[0]).__name__}" if isinstance(given, tuple | list) and given else kind
 
 
-def together(samples: list[Any]) -> Any:
+def together(samples: list[object]) -> object:
     """A batch out of samples, as torch makes it; ``workers_errors_plain`` says why not."""
     picture_of(samples[0])
     return default_collate(samples)
@@ -99,30 +100,53 @@ def as_floats(images: Tensor, stats: Stats | None, channels_last: bool = False, 
 
 
 def index_loader(
-    data: Dataset[Any], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
-) -> DataLoader[Any]:
+    data: Dataset[object], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
+) -> Generator[object, None, None]:
+    """The batches of ``loader_over``, as tensors."""
+    return plainly(loader_over(data, batches, workers, device, seed), isinstance(data, ImageStream | Epoch))
+
+
+def loader_over(
+    data: Dataset[object], batches: Sequence[Tensor], workers: Workers, device: torch.device, seed: int
+) -> DataLoader[object]:
     """A DataLoader over fixed batches of indices; each worker's generators are seeded from ``seed``.
 
     No workers read in this process; "auto" does so but for a stream, which every core decodes.
     """
+    stream = isinstance(data, ImageStream | Epoch)
     if workers == "auto":
-        workers = processors() if isinstance(data, ImageStream | Epoch) else 0
+        workers = processors() if stream else 0
     return DataLoader(
         data,
         batch_sampler=[index.tolist() for index in batches],
         num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),
-        collate_fn=together,
+        collate_fn=as_arrays if stream else together,
     )
+
+
+def plainly(loader: DataLoader[object], stream: bool) -> Generator[object, None, None]:
+    """A loader's batches; what its workers meet is said in one sentence."""
+    with workers_errors_plain():
+        for batch in loader:
+            yield (torch.from_numpy(batch[0]), torch.from_numpy(batch[1])) if stream else batch
+
+
+def as_arrays(samples: list[tuple[Tensor, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """A stream's batch, to go through a pipe: tensors go through shared memory, of which containers have little."""
+    return torch.stack([image for image, _ in samples]).numpy(), np.array([label for _, label in samples])
 
 
 def in_order(
     samples: Samples, batches: Sequence[tuple[int, int]], device: torch.device, who: str = "evaluate"
 ) -> Iterator[Batch]:
-    """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before."""
+    """Batches for measuring: no shuffle, no augmentation; copied to a GPU while it works on the ones before.
+
+    Apple's GPU shares the memory, and takes its work from one thread.
+    """
     prepared = each_in_order(samples, batches, device, who)
-    return prepared if device.type == "cpu" else ahead(prepared)
+    return ahead(prepared) if device.type in ("cuda", "xpu") else prepared
 
 
 def each_in_order(
@@ -138,7 +162,7 @@ def each_in_order(
         return
     rows = [torch.arange(start, stop) for start, stop in batches]
     if isinstance(data, ImageStream) and samples.left_out is not None:
-        loader: Iterable[Any] = readable(data, rows, samples.left_out)
+        loader: Iterable[object] = readable(data, rows, samples.left_out)
     else:
         loader = data if isinstance(data, DataLoader) else index_loader(data, rows, "auto", device, 0)
     for batch in loader:

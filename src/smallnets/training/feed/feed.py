@@ -7,11 +7,11 @@ import contextlib
 import itertools
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ...data.augment import Augmentation, augment, normalise
 from ...data.imageset import ImageSet, ImageStream, check_labels
@@ -24,6 +24,7 @@ from .batches import Batch, ahead, as_floats, index_loader, pictures_and_labels,
 from .samples import Samples
 from .seeded import Seeded, epoch_of
 
+PORTION = 1 << 27  # bytes of prepared pictures that are made at once on a GPU
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -82,6 +83,11 @@ class Feed:
     def __len__(self) -> int:
         return len(self.samples.data) if isinstance(self.samples.data, DataLoader) else len(self.batches)
 
+    @property
+    def windowed(self) -> bool:
+        """Whether the readers take the windows, from the pictures as they are stored."""
+        return isinstance(self.samples.data, ImageStream) and isinstance(self.augmentation, Windows)
+
     def open(self, epoch: int, first: int = 0) -> OpenEpoch:
         """An epoch from batch number ``first`` on, its first batch read."""
         return OpenEpoch(epoch, first, self.read(epoch, first))
@@ -97,8 +103,8 @@ class Feed:
         data = self.samples.data
         source = data.images.device if isinstance(data, ImageSet) else torch.device("cpu")
         prepared = self._prepared(self.read(epoch, first) if opened is None else opened, epoch)
-        stays = source.type == self.device.type or isinstance(data, DataLoader)
-        return prepared if stays else ahead(prepared)
+        copied = self.device.type in ("cuda", "xpu") and source.type != self.device.type
+        return ahead(prepared) if copied and not isinstance(data, DataLoader) else prepared
 
     def read(self, epoch: int, first: int = 0) -> Generator[Read, None, None]:
         """The batches of an epoch as they are read, each when it is asked for."""
@@ -114,9 +120,10 @@ class Feed:
                 rows = index.to(data.images.device, non_blocking=True)
                 yield Read(data.images[rows], data.labels[rows], index, size, self._weight(size))
             return
-        source: Dataset[Any] = data if isinstance(data, ImageStream) else Seeded(data, self.seed, epoch)
-        if isinstance(data, ImageStream) and self.windowed:
-            source = Epoch(data, self.augmentation, self.seed, epoch)
+        if isinstance(data, ImageStream):
+            source: Epoch | Seeded = Epoch(data, self.augmentation if self.windowed else None, self.seed, epoch)
+        else:
+            source = Seeded(data, self.seed, epoch)
         loader = index_loader(source, mine, self.workers, self.device, key(self.seed, epoch, 1))
         for batch, index, size in zip(loader, mine, sizes, strict=True):
             yield Read(*pictures_and_labels(batch, "fit"), index, size, self._weight(size))
@@ -131,9 +138,23 @@ class Feed:
                 yield Read(images, labels, torch.empty(0), len(labels) * self.group.world)
 
     def _prepared(self, batches: Generator[Read, None, None] | OpenEpoch, epoch: int) -> Generator[Batch, None, None]:
+        """Batch by batch on a CPU and of what is copied; of what lives on a GPU many at once, cut apart again.
+
+        There, asking for the dozen operations that make a batch takes the host longer than a small net takes the GPU.
+        """
         with contextlib.closing(batches):
-            for batch in batches:
-                yield self.prepare(batch, epoch)
+            remaining = iter(batches)
+            for head in remaining:
+                each = max(1, 4 * head.images.numel())
+                several = 1 if head.images.device.type == "cpu" else max(1, PORTION // each)
+                portion = [head, *itertools.islice(remaining, several - 1)]
+                yield from self._cut(self.prepare(joined(portion), epoch), portion)
+
+    def _cut(self, whole: Batch, portion: list[Read]) -> Iterator[Batch]:
+        """The batches that were prepared together."""
+        counts = [len(batch.labels) for batch in portion]
+        parts = zip(whole.images.split(counts), whole.labels.split(counts), portion, strict=True)
+        return (Batch(images, labels, batch.total, batch.weight) for images, labels, batch in parts)
 
     def prepare(self, batch: Read, epoch: int) -> Batch:
         """What was read, on the device, augmented and normalised."""
@@ -141,18 +162,14 @@ class Feed:
         if self.logits is not None and self.samples.labels is None:  # on the host, where looking costs no wait
             check_labels("fit", labels, self.logits)
         images = batch.images.to(self.device, non_blocking=True)
-        images = augment(images, None if self.windowed else self.augmentation, self.seed, epoch, batch.numbers)
+        if not self.windowed:
+            images = augment(images, self.augmentation, self.seed, epoch, batch.numbers)
         data, cl = self.samples.data, self.channels_last
         if isinstance(data, ImageSet):
             images = normalise(images, data.mean, data.std, cl)
         else:
             images = as_floats(images, self.samples.stats, cl)
         return Batch(images, labels.to(self.device, non_blocking=True), batch.total, batch.weight)
-
-    @property
-    def windowed(self) -> bool:
-        """Whether the readers take the windows, from the pictures as they are stored."""
-        return isinstance(self.samples.data, ImageStream) and isinstance(self.augmentation, Windows)
 
     def _deal(self, index: Tensor) -> Tensor:
         """This process's samples of a global batch; a stand-in where there is none."""
@@ -161,6 +178,14 @@ class Feed:
 
     def _weight(self, size: int) -> float:
         return 1.0 if self.group.rank < size else 0.0
+
+
+def joined(portion: list[Read]) -> Read:
+    """Several batches as one."""
+    if len(portion) == 1:
+        return portion[0]
+    images, labels, numbers, *_ = zip(*portion, strict=True)
+    return Read(torch.cat(images), torch.cat(labels), torch.cat(numbers), 0)
 
 
 def make_feed(model: nn.Module, samples: Samples, options: FitOptions, device: torch.device, group: Group) -> Feed:
@@ -175,12 +200,20 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, BATCH_NORMS) for module in model.modules())
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; 0 elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "xpu":
+        return torch.xpu.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
+
+
 def resident(samples: Samples, device: torch.device) -> Samples:
     """The samples where their batches are gathered: on a GPU if they take less than half of what is free there."""
     data = samples.data
-    if device.type != "cuda" or not isinstance(data, ImageSet):
-        return samples
-    free, _ = torch.cuda.mem_get_info(device)
-    if data.images.nbytes >= free // 2:
+    if not isinstance(data, ImageSet) or data.images.nbytes >= free_memory(device) // 2:
         return samples
     return replace(samples, data=replace(data, images=data.images.to(device), labels=data.labels.to(device)))

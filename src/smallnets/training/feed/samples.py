@@ -18,7 +18,7 @@ from ...data.augment import Augmentation, choose
 from ...data.classes import class_map
 from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...data.sources import channel_stats
-from ...errors import DataError, OptionError, message
+from ...errors import DataError, OptionError, first_line, message
 from ...facts import DataFacts
 from ...warn import warn
 from ..preserve import lent_generators
@@ -26,7 +26,7 @@ from .origin import Stats, origin_of
 
 Array = Tensor | npt.NDArray[np.generic]
 Pair = tuple[Array, Array] | list[Tensor] | list[Array]
-DataLike = Dataset[Any] | DataLoader[Any] | Pair  # ImageSet and ImageStream are Datasets
+DataLike = Dataset[object] | DataLoader[object] | Pair  # ImageSet and ImageStream are Datasets
 Shape = tuple[int, ...]
 PAIRS = "Let the Dataset, or a collate_fn, give pairs of them: (image tensor, label)."
 UNLIKE = (
@@ -42,7 +42,7 @@ FEW = 64  # pictures in memory that are looked at for their range
 class Samples:
     """A data argument, understood: where the pictures are, how they are normalised, which class a label means."""
 
-    data: Dataset[Any] | DataLoader[Any]
+    data: Dataset[object] | DataLoader[object]
     count: int
     shape: Shape | None = None  # (C, H, W); None where a picture has to be read to know it
     classes: tuple[str, ...] | None = None
@@ -276,11 +276,16 @@ def workers_errors_plain() -> Generator[None, None, None]:
         raise DataError(text.strip()) from error
     except (RuntimeError, TypeError) as error:
         line = next((line for line in str(error).splitlines() if any(sign in line for sign in UNLIKE)), "")
-        if not line:
+        if line:
+            advice = "Bring them to one size, and give each a number as its label."
+            got = line.rpartition("Error: ")[2].strip().rstrip(".")
+            got = "pictures of several sizes" if "resizable" in got else got  # what a worker makes of them
+            raise DataError(message("smallnets", "samples that make a batch", got, advice)) from error
+        if not str(error).startswith("DataLoader worker"):
             raise
-        advice = "Bring them to one size, and give each a number as its label."
-        got = line.rpartition("Error: ")[2].strip().rstrip(".")
-        raise DataError(message("smallnets", "samples that make a batch", got, advice)) from error
+        advice = "Memory may have run out: take fewer workers=, or none."
+        got = first_line(error).partition("(")[0].strip() + " that died"
+        raise DataError(message("smallnets", "worker processes that read to the end", got, advice)) from error
 
 
 def natural_input(model: nn.Module) -> tuple[int, int, int] | None:

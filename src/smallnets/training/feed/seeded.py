@@ -16,7 +16,7 @@ class Seeded(Dataset[Any]):
     So an epoch that goes on in the middle draws what it would have drawn, in this process or in workers.
     """
 
-    def __init__(self, data: Dataset[Any], seed: int, epoch: int = 0) -> None:
+    def __init__(self, data: Dataset[object], seed: int, epoch: int = 0) -> None:
         self.data, self.seed, self.epoch = data, seed, epoch
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class Seeded(Dataset[Any]):
             return found
 
 
-def epoch_of(loader: DataLoader[Any], seed: int) -> Generator[Any, None, None]:
+def epoch_of(loader: DataLoader[object], seed: int) -> Generator[Any, None, None]:
     """The batches of a user's DataLoader, all that is drawn for them from ``seed``.
 
     It draws its order, and often its transforms, from the global generators: they are lent for each batch. One that it

@@ -19,8 +19,9 @@ class Average:
     def update(self, model: nn.Module) -> None:
         state = model.state_dict()
         floats = [name for name, mean in self.tensors.items() if mean.is_floating_point()]
-        means = [self.tensors[name] for name in floats]
-        torch._foreach_lerp_(means, [state[name] for name in floats], 1 - self.decay)  # pyright: ignore[reportPrivateUsage]
+        if floats:  # in one call: a GPU would wait for the host to ask for each of hundreds
+            means, values = [self.tensors[name] for name in floats], [state[name] for name in floats]
+            torch._foreach_lerp_(means, values, 1 - self.decay)  # pyright: ignore[reportPrivateUsage]
         for name in self.tensors.keys() - floats:
             self.tensors[name].copy_(state[name])
 
@@ -31,7 +32,8 @@ class Average:
         kept = {name: tensor.clone() for name, tensor in state.items()}  # all first: two names may share one tensor
         for name, tensor in state.items():
             tensor.copy_(self.tensors[name])
-        self.tensors = kept
+        for name, tensor in kept.items():  # into the same memory, which a captured update writes to
+            self.tensors[name].copy_(tensor)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         for name, tensor in state.items():

@@ -82,13 +82,12 @@ def of_set(own: Any, mean: Loss) -> SetLoss:
 
 
 def whole(mean: Loss, weights: Tensor | None, ignored: int = -100) -> SetLoss:
-    """A batch's sum and weight, of a mean in which each sample has the weight of its class."""
+    """A batch's mean and weight, where each sample has the weight of its class in the mean."""
 
     def total(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         kept = labels != ignored
-        each = kept.double() if weights is None else weights.double()[labels.where(kept, 0)] * kept
-        weight = each.sum()
-        return torch.where(weight > 0, mean(logits, labels).double() * weight, 0.0), weight
+        each = kept.float() if weights is None else weights[labels.where(kept, 0)].float() * kept
+        return mean(logits, labels), each.sum()
 
     return total
 

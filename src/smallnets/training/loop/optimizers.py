@@ -30,7 +30,7 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
             advice = "Give it groups with a weight_decay of their own, or a factory."
             raise OptionError(message("fit", "decay='all' with an optimizer that is made", repr(options.decay), advice))
         return check_optimizer(chosen, model)
-    fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)
+    fused = device.type in ("cpu", "cuda", "xpu", "mps") and all(p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
     if chosen == "sgd":
         return torch.optim.SGD(groups, momentum=options.momentum, **common)
@@ -42,6 +42,19 @@ def decayed(parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
     weights, others = ([p for p in parameters if (p.dim() > 1) == decays] for decays in (True, False))
     groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Momentum from zero, which is what the first update would make it.
+
+    Torch's fused SGD takes unwritten memory for it and leaves that as it is where fp16's first update overflows.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if group["momentum"] and group["fused"] and not group["dampening"] and parameter.requires_grad:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def check_optimizer(chosen: object, model: nn.Module) -> torch.optim.Optimizer:

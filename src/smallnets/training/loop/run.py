@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...errors import RunError, message
 from ..checkpoint.schema import Checkpoint, NetRecord, Progress, Training
@@ -17,9 +17,12 @@ from ..evaluate import measure
 from ..feed.samples import workers_errors_plain
 from ..history import History, score
 from ..options import FitOptions
+from ..plan.inference import at_once
+from ..plan.plan import without_autocast
 from ..preserve import deterministic_mode
 from ..records import Row
 from .display import Display
+from .memory import plain_memory_error
 from .signals import Stop, deferred_signals
 from .start import Start
 from .step import Updates
@@ -41,7 +44,7 @@ class Run:
         self.progress = start.progress
         rows = [] if start.stored is None else list(start.stored.history)
         self.history = History(rows, options.monitor, self.plan.to_record())
-        self.shown = torch.zeros(()), torch.zeros(()), 0  # sums of loss and hits, and the samples that they are of
+        self.of_all = 0.0, 0.0, 0  # what the processes last told each other, for the display
         self.best_state: Mapping[str, Any] | None = None
         self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored, start.weights)
 
@@ -53,16 +56,17 @@ class Run:
             stack.callback(self.updates.release)
             stack.callback(self.display.leave)
             stack.enter_context(deterministic_mode(options.deterministic))
-            stack.enter_context(torch.autocast(self.device.type, enabled=False))  # the caller's, if there is one
+            stack.enter_context(without_autocast(self.device))
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
+            stack.enter_context(plain_memory_error(self.model, options, self.start.data.shape, self.device))
             if self.folder is not None and self.group.leads:
                 parameters = sum(p.numel() for p in self.model.parameters())
                 self.folder.write_json("config.json", {**self._checkpoint([]).record(), "parameters": parameters})
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.display):
                     self._epoch(stop)
-                if self._asked_to_stop(stop):
+                if self._asked_to_stop(stop, at_end=True):
                     self._leave(stop)
         self._finish()
         return self.history
@@ -70,15 +74,14 @@ class Run:
     def _epoch(self, stop: Stop) -> None:
         progress, options = self.progress, self.options
         self.model.train()
-        done = (progress.loss_sum, progress.correct) if self.group.leads else (0.0, 0)
-        loss_sum = torch.tensor(done[0], dtype=torch.float64, device=self.device)
-        correct = torch.tensor(done[1], dtype=torch.int64, device=self.device)
+        tally = self.updates.tally
+        tally.begin(*((progress.loss_sum, progress.correct) if self.group.leads else (0.0, 0)))
         before, started = progress.seconds, time.perf_counter()
         self.display.start(progress.epoch, progress.seen)
         opened = self.start.opened.of(progress.epoch, progress.batch)
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch, opened)) as batches:
             while group := list(itertools.islice(batches, options.accumulate)):
-                bad = self.updates.step(group, progress.step, loss_sum, correct)
+                bad = self.updates.step(group, progress.step)
                 if bad is not None:
                     self._diverged(*bad)
                 images = sum(batch.total for batch in group)
@@ -86,31 +89,38 @@ class Run:
                 progress.step += 1
                 progress.seen += images
                 progress.seconds = before + time.perf_counter() - started
-                asked = self._asked_to_stop(stop, torch.stack([loss_sum, correct.double()]))
-                self.display.step(images, *self.shown)
+                asked = self._asked_to_stop(stop)
+                self.display.step(images, self._so_far)
                 if asked or (options.save_every and progress.step % options.save_every == 0):
-                    sums = self.group.sum(torch.stack([loss_sum, correct.double()]))
-                    progress.loss_sum, progress.correct = sums[0].item(), int(sums[1])
+                    progress.loss_sum, progress.correct = self._sums()
                     self._save()
                 if asked:
                     self._leave(stop)
-        self._end_epoch(loss_sum, correct)
+        self._end_epoch()
 
-    def _asked_to_stop(self, stop: Stop, sums: Tensor | None = None) -> bool:
+    def _asked_to_stop(self, stop: Stop, at_end: bool = False) -> bool:
         """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU.
 
-        With it goes what the display shows: ``sums`` of loss and hits, over all processes.
+        With it goes what the display shows: the loss and the hits of all.
         """
-        found = stop.signal is not None
+        if self.group.world == 1:
+            return stop.signal is not None
+        if self.device.type != "cpu" and self.progress.step % 10 and not at_end:
+            return False
+        tally = self.updates.tally
+        tally.look()
+        mine = [float(stop.signal is not None), tally.loss_sum, float(tally.correct)]
+        asked, *sums = self.group.sum(torch.tensor(mine, dtype=torch.float64, device=self.device)).tolist()
+        self.of_all = sums[0], sums[1], self.progress.seen
+        return bool(asked)
+
+    def _so_far(self) -> tuple[float, float, int]:
+        """Sums of loss and hits of this epoch, and the samples that they are of: of all processes."""
         if self.group.world > 1:
-            if self.device.type != "cpu" and self.progress.step % 10 and sums is not None:
-                return False
-            mine = torch.tensor([found], dtype=torch.float64, device=self.device)
-            all_of_us = self.group.sum(mine if sums is None else torch.cat([mine, sums]))
-            found, sums = bool(all_of_us[0]), None if sums is None else all_of_us[1:]
-        if sums is not None:
-            self.shown = sums[0], sums[1], self.progress.seen
-        return found
+            return self.of_all
+        tally = self.updates.tally
+        tally.look()
+        return tally.loss_sum, tally.correct, self.progress.seen
 
     def _leave(self, stop: Stop) -> None:
         self.display.close()
@@ -119,10 +129,21 @@ class Run:
         stop.reraise()
         raise KeyboardInterrupt  # another process was asked
 
-    def _end_epoch(self, loss_sum: Tensor, correct: Tensor) -> None:
-        progress, options = self.progress, self.options
+    def _sums(self) -> tuple[float, int]:
+        """Loss and hits of the epoch so far, over all processes."""
         self._check_numbers()
-        sums = self.group.sum(torch.stack([loss_sum, correct.double()]))
+        tally = self.updates.tally
+        if self.group.world == 1:
+            return tally.loss_sum, tally.correct
+        mine = torch.tensor([tally.loss_sum, tally.correct], dtype=torch.float64, device=self.device)
+        loss_sum, correct = self.group.sum(mine).tolist()
+        return loss_sum, int(correct)
+
+    def _end_epoch(self) -> None:
+        progress, options = self.progress, self.options
+        started = time.perf_counter()
+        loss_sum, correct = self._sums()
+        progress.seconds += time.perf_counter() - started  # the device had work left
         lr = self.updates.rate(progress.step - 1)
         started = time.perf_counter()
         with self.updates.averaged():
@@ -130,8 +151,8 @@ class Run:
             val_loss, val_accuracy = self._validate(lr)
             row = Row(
                 epoch=progress.epoch + 1,
-                loss=sums[0].item() / progress.seen,
-                accuracy=sums[1].item() / progress.seen,
+                loss=loss_sum / progress.seen,
+                accuracy=correct / progress.seen,
                 val_loss=val_loss,
                 val_accuracy=val_accuracy,
                 lr=lr,
@@ -158,7 +179,7 @@ class Run:
         if self.start.val is None:
             return None, None
         self.model.eval()
-        size = max(256, self.options.batch_size)
+        size = at_once(self.options.batch_size, self.device, self.start.data.shape)
         how: dict[str, Any] = {"group": self.group, "loss": self.updates.val_loss, "who": "fit"}
         metrics = measure(self.model, self.start.val, size, self.plan, **how)
         if not math.isfinite(metrics.loss):
@@ -178,7 +199,7 @@ class Run:
 
     def _check_numbers(self) -> None:
         """Nothing is measured or saved that is not a number."""
-        bad = self.updates.watch.look()
+        bad = self.updates.tally.look()
         if bad is not None:
             self._diverged(*bad)
         if not self.updates.finite():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ...data.imageset import ImageSet, ImageStream
+from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...errors import DataError, message
 from ..checkpoint.run_folder import RunFolder, check_same_run
 from ..checkpoint.schema import Checkpoint, DataRecord, Progress, checksum
@@ -26,6 +26,7 @@ from ..plan.calibrate import settle_plan
 from ..plan.plan import Plan, choose_device, fixed_plan
 from .checks import check_run, counted_words, probe
 from .losses import make_loss, weights_of
+from .memory import plain_memory_error
 from .progress import resumed
 
 
@@ -102,11 +103,14 @@ def begin(
             feed = replace(feed, augmentation=learnt.augmentation(options.augment, shape))
         first = feed.prepare(opened.head, progress.epoch)
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
-        logits = probe(model, first, learnt, plan)
-        weights = weights_of(options, learnt, logits)
-        if stored is None:
-            loss, _ = make_loss(options, device, weights)
-            plan, said = settle_plan(model, first, loss, options, plan, options.epochs * len(feed), group)
+        with plain_memory_error(model, options, shape, device):
+            logits = probe(model, first, learnt, plan)
+            if learnt.labels is None:  # before they are learnt from, in measuring too
+                check_labels("fit", opened.head.labels, logits)
+            weights = weights_of(options, learnt, logits)
+            if stored is None:
+                loss, _ = make_loss(options, device, weights)
+                plan, said = settle_plan(model, first, loss, options, plan, options.epochs * len(feed), group)
         feed = replace(feed, logits=logits, channels_last=plan.channels_last)
     except BaseException:
         opened.close()

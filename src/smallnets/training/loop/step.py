@@ -14,14 +14,16 @@ from ..feed.batches import Batch
 from ..feed.feed import has_batch_norm
 from ..group import Group
 from ..options import FitOptions
+from ..plan.captured import Captured, can_be_captured
+from ..plan.compiling import compiled
 from ..plan.plan import Plan, check_logits
 from ..plan.unfolded import use_library, use_unfolded
 from ..preserve import state_tensors
 from ..schedules import Schedule
 from .average import Average
-from .finite import Watch, all_finite
+from .finite import Tally, all_finite
 from .losses import Mixer, make_loss
-from .optimizers import make_optimizer
+from .optimizers import begin_momentum, make_optimizer
 
 
 class Updates:
@@ -55,37 +57,59 @@ class Updates:
         self.average = Average(model, options.ema) if options.ema is not None else None
         self.loss, self.val_loss = make_loss(options, plan.device, weights)
         self.mixer = Mixer(options.mix, options.seed)
-        self.watch = Watch(plan.device)
+        self.tally = Tally(plan.device)
         # A buffer may hold infinity on purpose, as a mask does.
         self.infinite = {name for name, tensor in state_tensors(model).items() if not all_finite([tensor])}
         steps = -(-batches // options.accumulate)
         self.schedule = Schedule(options.schedule, steps, steps * options.epochs, round(options.warmup_epochs * steps))
+        self.scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
+        if self.scaler.is_enabled():
+            begin_momentum(self.optimizer)
+        self.captured: Captured | None = None
+        self.capturable = plan.graph and can_be_captured(model, options, plan.device, group.world)
+        self.warm = False
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
         if stored is not None and stored.training is not None:
             self._restore(stored, stored.training)
         self.parallel = parallel(model, plan, group)  # after the weights are in place
         use_unfolded(model, plan.unfolded)
 
-    def step(self, batches: list[Batch], step: int, loss_sum: Tensor, correct: Tensor) -> tuple[int, float] | None:
-        """One update from one or, with ``accumulate``, several batches, adding to the sums in place.
+    def step(self, batches: list[Batch], step: int) -> tuple[int, float] | None:
+        """One update from one or, with ``accumulate``, several batches; what they give is tallied.
 
         Returns:
             The first step and rate at which the loss was no number, when one was found.
         """
-        options, rank = self.options, self.group.rank
         factor = self.schedule.factor(step)
-        for parameters, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            parameters["lr"] = base * factor
-        total = sum(batch.total for batch in batches)
-        seed_draws(self.plan.device, key(options.seed, 3, step, rank))
-        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
+        rates = [base * factor for base in self.base_lrs]
+        for parameters, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            parameters["lr"] = rate
+        seed_draws(self.plan.device, key(self.options.seed, 3, step, self.group.rank))
+        ready = [batch._replace(images=self._pictures(batch)) for batch in batches]
+        if self.capturable and (found := self._replayed(ready[0], rates)) is not None:
+            results = [found]
+        else:
+            results = self._update(ready, step)
         bad = None
+        for batch, result in zip(batches, results, strict=True):
+            bad = self.tally.note(step, rates[0], result, batch.weight * len(batch.labels))
+        return bad
+
+    def _pictures(self, batch: Batch) -> Tensor:
+        """A batch's pictures as the net takes them, in the plan's layout, after the user's own augmentation."""
+        images = self.plan.arrange(batch.images)
+        own = self.options.augment
+        return images if isinstance(own, str) else augmented(own, images)
+
+    def _update(self, batches: list[Batch], step: int) -> list[Tensor]:
+        """Forward, backward and step: for each batch its mean loss and how many of its samples were right, (2,)."""
+        total = sum(batch.total for batch in batches)
+        self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
+        results: list[Tensor] = []
         for number, batch in enumerate(batches):
-            images, labels = self.plan.arrange(batch.images), batch.labels
+            images, labels = batch.images, batch.labels
             self.full = self.full or len(images)
-            if not isinstance(options.augment, str):
-                images = augmented(options.augment, images)
-            images, loss_of = self.mixer(images, labels, self.loss, step, number, rank)
+            images, loss_of = self.mixer(images, labels, self.loss, step, number, self.group.rank)
             # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
             share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
@@ -95,20 +119,42 @@ class Updates:
                     output = (self.model if odd else self.parallel)(images)
                 logits = check_logits(output, images, "fit")
                 loss = loss_of(logits, labels)
-                (loss * share).backward()
+                self.scaler.scale(loss * share).backward()
             with torch.no_grad():
-                loss_sum += loss.detach().double() * (batch.weight * len(labels))
-                if batch.weight:
-                    correct += (logits.argmax(dim=1) == labels).sum()
-            bad = bad or self.watch.note(step, self.rate(step), loss)
-        if bad is not None:
-            return bad
-        if options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.trained, options.clip_norm)
-        self.optimizer.step()
+                hits = (logits.argmax(dim=1) == labels).sum()
+                kind = torch.promote_types(loss.dtype, torch.float32)
+                results.append(torch.stack([loss.detach().to(kind), hits.to(kind)]))
+        if self.tally.every == 1 and not all_finite(results):
+            return results  # where looking costs nothing, no weight learns from what is no number
+        if self.options.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.trained, self.options.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         if self.average is not None:
             self.average.update(self.model)
-        return None
+        return results
+
+    def _replayed(self, batch: Batch, rates: list[float]) -> Tensor | None:
+        """The update as a graph; None for the first one, which sets things up, and where it cannot be captured."""
+        if not self.warm:
+            self.warm = True
+            return None
+        if self.captured is None:
+            one = Batch(batch.images, batch.labels, batch.total)
+
+            def update(images: Tensor, labels: Tensor) -> Tensor:
+                return self._update([one._replace(images=images, labels=labels)], 0)[0]
+
+            try:
+                self.captured = Captured(batch.images, batch.labels, self.optimizer, update)
+            except RuntimeError:  # something in the net waits for the host: step by step, then
+                self.capturable = False
+                self.model.zero_grad(set_to_none=True)
+                return None
+        if not self.captured.takes(batch.images):
+            return None
+        return self.captured(batch.images, batch.labels, rates)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""
@@ -132,6 +178,7 @@ class Updates:
     def release(self) -> None:
         """Leave no gradients, convolutions as they were, and the user's own optimiser with the rates it came with."""
         use_library(self.model, self.plan.unfolded)
+        self.captured = None
         self.model.zero_grad(set_to_none=True)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr
@@ -139,7 +186,8 @@ class Updates:
     def state(self, progress: Progress, batches: int) -> Training:
         """What going on from here needs beside the weights."""
         average = None if self.average is None else self.average.tensors
-        return Training(progress, self.optimizer.state_dict(), average, self.schedule.plateau, batches)
+        scaler = self.scaler.state_dict()
+        return Training(progress, self.optimizer.state_dict(), average, self.schedule.plateau, batches, scaler)
 
     def _restore(self, stored: Checkpoint, training: Training) -> None:
         self.model.load_state_dict(stored.weights)
@@ -160,6 +208,8 @@ class Updates:
             self.average = Average(self.model, self.options.ema)
             self.average.restore(training.average or {})
         self.schedule.plateau = training.schedule
+        if training.scaler:
+            self.scaler.load_state_dict(training.scaler)
 
     @contextlib.contextmanager
     def averaged(self) -> Generator[None, None, None]:
@@ -176,7 +226,7 @@ class Updates:
 
 def parallel(model: nn.Module, plan: Plan, group: Group) -> nn.Module:
     """The net compiled and distributed, as the plan and the group say."""
-    net: nn.Module = torch.compile(model) if plan.compile else model  # type: ignore[assignment]
+    net: nn.Module = compiled(model) if plan.compile else model
     if group.world == 1:
         return net
     ids = [plan.device.index] if plan.device.type == "cuda" else None

@@ -1,9 +1,14 @@
-"""Choosing how to run by timing it: precision, layout, weight gradients, compiled or not, on the run's first batch."""
+"""Choosing how to run by timing it on the run's first batch: precision, layout, weight gradients, compiled, as a graph.
+
+Measuring is paid by the run that it plans: it may take a fiftieth of the seconds that the run would take the plain way;
+so little work is measured on few pictures, and very little not at all. On a GPU, where all of it takes about a second,
+most of that for the libraries' first calls, which the run needs anyway, it is done for runs of some seconds.
+"""
 
 import copy
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +18,22 @@ from torch import Tensor, nn
 from ..feed.batches import Batch
 from ..group import Group
 from ..options import FitOptions, Loss
-from .plan import Plan, check_logits
+from .captured import can_be_captured, capture_pass
+from .compiling import compiled
+from .plan import Plan, bf16_is_emulated, check_logits
 from .unfolded import layers_that_gain, use_unfolded
 
-STEPS = 3  # timed steps a candidate, after one to warm up
-WORTH_IT = 200  # steps of a run under which measuring costs more than it gains
-COMPILE_AFTER = 300.0  # seconds of training left from which compiling is tried: it takes up to a minute
-FEW = 32  # pictures that a part of a batch has at least: fewer are not run as a batch is
+SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
+LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
+LONG_ENOUGH = 0.02  # seconds of a step from which more pictures tell no more of how long a whole batch takes
+ROUNDS = 10  # plain steps that all of it takes: a first look, then some a candidate, most faster, some given up
+FEW = 32  # pictures that are run as a whole batch is: to compare weight gradients on, or of a slow net
+SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
+GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead of it in a run
+A_COMPILED_LAYER = 0.5  # seconds that compiling takes for each layer, about
+COMPILING_GAINS = 0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU's is SHARE
 
 
 @dataclass(frozen=True)
@@ -48,16 +60,25 @@ def settle_plan(
         steps: Steps of the run.
         group: The processes, each of which keeps to its own device.
     """
-    if options.deterministic or "auto" not in (options.precision, options.channels_last, options.compile):
+    trainable = any(parameter.requires_grad for parameter in model.parameters())
+    settled = "auto" not in (options.precision, options.channels_last, options.compile)
+    if options.deterministic or settled or not trainable:
         return fixed, ""
     plan, said = fixed, ""
     if group.leads:
-        plan, said = choose_plan(model, batch.images, batch.labels, loss, options, fixed, steps)
+        plan, said = choose_plan(model, batch.images, batch.labels, loss, options, fixed, steps, group.world)
     return replace(group.from_leader(plan), device=fixed.device), said
 
 
 def choose_plan(
-    model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, options: FitOptions, base: Plan, steps: int
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    options: FitOptions,
+    base: Plan,
+    steps: int,
+    world: int = 1,
 ) -> tuple[Plan, str]:
     """The fastest plan that computes the same loss, and a line that says why.
 
@@ -69,69 +90,110 @@ def choose_plan(
         options: What is fixed and what is "auto".
         base: Where to run, and the fixed settings.
         steps: Steps that the run still has to go.
+        world: Processes that share the run.
     """
-    candidates = list(open_choices(options, base))
-    if len(candidates) == 1 and options.compile != "auto":
-        return candidates[0], ""
-    if steps < WORTH_IT:
-        return candidates[0], f"{candidates[0].words()} (too short a run to measure)"
+    plain, *others = open_choices(options, base)
+    as_asked = replace(plain, compile=options.compile is True)
+    capturable = can_be_captured(model, options, base.device, world)
+    if not others and options.compile != "auto" and not (options.compile and capturable):
+        return as_asked, ""
+    said = f"{as_asked.words()} (too short a run to measure)"
+    if SHARE * steps * len(images) < LEAST * (ROUNDS + 2):  # not even worth a first look
+        return as_asked, said
     started = time.perf_counter()
-    part = size_to_time(model, images, labels, loss, candidates[0])
-    some, their = images[:part], labels[:part]
+    whole = a_step(model, images, labels, loss, plain, steps)  # seconds of a step of the whole batch
+    on_cpu, granted = base.device.type == "cpu", SHARE * whole * steps
+    part = len(images)
+    if on_cpu:  # as many as there are seconds for, and no more than a step of about a second needs
+        part = min(part, int(part * granted / (ROUNDS * whole)), max(FEW, int(part / whole)))
+    if part < min(LEAST, len(images)) or (not on_cpu and whole * steps < SHORTEST):
+        return as_asked, said
     total = steps * len(images) / part  # steps of such a part
-    timings: list[Timing] = []
-    for plan in candidates:
-        if not timings:
-            timings.append(measure_plan(model, some, their, loss, plan, float("inf")))  # its errors are the user's
-            continue
-        found = time_plan(model, some, their, loss, plan, min(timing.seconds for timing in timings))
-        if found is not None and agrees(found, timings):
-            timings.append(found)
-    best = min(timings, key=lambda timing: timing.seconds)
-    if options.compile is not True and (rewritten := unfold_where_it_gains(model, images, best.plan)).unfolded:
-        found = time_plan(model, some, their, loss, rewritten, best.seconds)
-        if found is not None and agrees(found, timings):
-            timings.append(found)
-            best = min(best, found, key=lambda timing: timing.seconds)
-    if options.compile == "auto" and best.seconds * total > COMPILE_AFTER:
-        plan = replace(best.plan, compile=True, unfolded=())
-        compiled = time_plan(model, some, their, loss, plan, float("inf"))
-        if compiled is not None and agrees(compiled, timings):
-            timings.append(compiled)
-            best = min(best, compiled, key=lambda timing: timing.seconds * total + timing.ready)
-    spent = time.perf_counter() - started
-    gain = timings[0].seconds / best.seconds
-    note = f"{gain:.2f} x {timings[0].plan.words()}; {len(timings)} ways timed in {spent:.1f} s"
-    return best.plan, f"{best.plan.words()} ({note})"
+    trials = Trials(model, images[:part], labels[:part], loss, plain, total)
+
+    def left() -> float:
+        return granted - (time.perf_counter() - started)
+
+    if capturable:  # as graphs, or the host's time would be compared and not the GPU's
+        for plan in (plain, *others):
+            trials.consider(replace(plan, graph=True))
+    if len(trials.found) == 1:
+        for plan in others:
+            if not on_cpu or left() > 2 * trials.plain.seconds:
+                trials.consider(plan)
+    if on_cpu and options.compile is not True:
+        few = min(len(images), int(len(images) * left() / (3 * whole)))
+        if few >= min(FEW, len(images)):
+            names = unfolded_where_it_gains(model, images[:few], trials.best.plan)
+            trials.consider(replace(trials.best.plan, unfolded=names))
+    compiled_too = replace(trials.best.plan, compile=True, unfolded=())
+    if options.compile == "auto" and compiling_pays(model, trials.best.seconds * total, on_cpu):
+        trials.consider(compiled_too)
+    plan = compiled_too if options.compile is True else trials.best.plan
+    gain, spent = trials.plain.seconds / trials.best.seconds, time.perf_counter() - started
+    return plan, f"{plan.words()} ({gain:.2f} x {plain.words()}; {len(trials.found)} ways timed in {spent:.1f} s)"
 
 
-def size_to_time(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> int:
-    """How many pictures of the batch to measure with: all, or as many as a plain step takes a second for."""
-    plain = replace(plan, compile=False)
-    seconds, _ = one_step(arranged(model, plain), plain.arrange(images), labels, loss, plain)
-    return len(images) if seconds <= 1 else min(len(images), max(FEW, int(len(images) / seconds)))
+class Trials:
+    """Candidates, timed one after the other on a part of a batch; the plain one first, whose errors are the user's."""
+
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plain: Plan, steps: float) -> None:
+        self.given, self.steps = (model, images, labels, loss), steps
+        self.plain = measure_plan(*self.given, plain, float("inf"))
+        self.found = [self.plain]
+
+    @property
+    def best(self) -> Timing:
+        return min(self.found, key=lambda timing: timing.seconds * self.steps + timing.ready)
+
+    def consider(self, plan: Plan) -> None:
+        """Time a plan, unless it is timed; it counts if it can run and computes the plain one's loss."""
+        if plan in (timing.plan for timing in self.found):
+            return
+        timing = time_plan(*self.given, plan, self.best.seconds)
+        if timing is not None and agrees(timing, self.plain):
+            self.found.append(timing)
+
+
+def a_step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, steps: int) -> float:
+    """Seconds of a plain step of the whole batch, from as few of its pictures as tell."""
+    trial = arranged(model, plan)
+    part = min(LEAST, len(images)) if plan.device.type == "cpu" else len(images)
+    while True:
+        some = plan.arrange(images[:part])
+        one_step(trial, some, labels[:part], loss, plan)  # the very first step of a shape sets things up
+        seconds, _ = one_step(trial, some, labels[:part], loss, plan)
+        whole = seconds * len(images) / part
+        if part == len(images) or seconds > LONG_ENOUGH or whole * steps * SHARE < ROUNDS * seconds:
+            return whole
+        part = min(len(images), 4 * part)
+
+
+def compiling_pays(model: nn.Module, left: float, on_cpu: bool) -> bool:
+    """Whether a run has so many seconds left that compiling is worth trying."""
+    layers = sum(1 for module in model.modules() if not list(module.children()))
+    return A_COMPILED_LAYER * layers < left * (SHARE if on_cpu else COMPILING_GAINS)
 
 
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
-    """Every way that the options leave open, the plain one first; compiling is tried on the winner only."""
-    precisions = ["fp32", "bf16"] if options.precision == "auto" else [options.precision]
+    """Every way that the options leave open, the plain one first, then the likeliest."""
+    low = "fp16" if bf16_is_emulated(base.device) else "bf16"
+    precisions = ["fp32", low] if options.precision == "auto" else [options.precision]
     layouts = [False, True] if options.channels_last == "auto" else [options.channels_last]
-    for precision, layout in itertools.product(precisions, layouts):
-        yield Plan(base.device, precision, layout, options.compile is True)
+    plain, *others = itertools.product(precisions, layouts)
+    for precision, layout in (plain, *reversed(others)):
+        yield Plan(base.device, precision, layout)
 
 
-def unfold_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> Plan:
-    """The plan with those weight gradients unfolded that are faster so."""
-    if plan.device.type != "cpu":
-        return plan
+def unfolded_where_it_gains(model: nn.Module, images: Tensor, plan: Plan) -> tuple[str, ...]:
+    """The convolutions whose weight gradients are faster unfolded."""
     trial = arranged(model, plan)
-    return replace(plan, unfolded=layers_that_gain(trial, plan.arrange(images), plan.autocast))
+    return layers_that_gain(trial, plan.arrange(images), plan.autocast)
 
 
-def agrees(found: Timing, timings: list[Timing]) -> bool:
-    """Whether the loss is that of the first candidate, the plain one, within tolerance."""
-    plain = timings[0].loss
-    return abs(found.loss - plain) <= TOLERANCE * max(abs(plain), 1.0)
+def agrees(found: Timing, plain: Timing) -> bool:
+    """Whether the loss is the plain one's, within tolerance."""
+    return abs(found.loss - plain.loss) <= TOLERANCE * max(abs(plain.loss), 1.0)
 
 
 def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing | None:
@@ -147,15 +209,21 @@ def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, p
     """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless."""
     trial = arranged(model, plan)
     use_unfolded(trial, plan.unfolded)
-    net: Any = torch.compile(trial) if plan.compile else trial
+    net: Any = compiled(trial) if plan.compile else trial
     batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
-    if first > HOPELESS * best and not plan.compile:
+    if first > HOPELESS * best and not plan.compile and plan.device.type == "cpu":
         again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
         if again > HOPELESS * best:
             return Timing(plan, float("inf"), value, 0.0)
-    seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(STEPS))
-    return Timing(plan, seconds, value, max(0.0, first - seconds))
+    if plan.graph:
+        replay = capture_pass(lambda: a_pass(net, batch, labels, loss, plan))
+        seconds = in_a_row(replay, plan.device)
+    elif plan.device.type != "cpu":
+        seconds = in_a_row(lambda: a_pass(net, batch, labels, loss, plan), plan.device)
+    else:
+        seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(2))
+    return Timing(plan, seconds, value, max(0.0, first - seconds) if plan.compile else 0.0)
 
 
 def arranged(model: nn.Module, plan: Plan) -> nn.Module:
@@ -167,19 +235,38 @@ def arranged(model: nn.Module, plan: Plan) -> nn.Module:
     return trial.to(memory_format=torch.channels_last if plan.channels_last else torch.contiguous_format)
 
 
-def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
-    """Seconds and loss of a forward and a backward pass."""
-    synchronise(plan.device)
-    started = time.perf_counter()
+def a_pass(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> Tensor:
+    """A forward and a backward pass; its loss."""
+    net.zero_grad(set_to_none=True)
     with plan.autocast():
         logits = net(images)
     value = loss(check_logits(logits, images, "fit"), labels)
     value.backward()
+    return value.detach()
+
+
+def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
+    """Seconds and loss of a forward and a backward pass."""
+    synchronise(plan.device)
+    started = time.perf_counter()
+    value = a_pass(net, images, labels, loss, plan)
     net.zero_grad(set_to_none=True)
     synchronise(plan.device)
     return time.perf_counter() - started, value.item()
 
 
+def in_a_row(step: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one of several steps, the host running ahead."""
+    step()
+    synchronise(device)
+    started = time.perf_counter()
+    for _ in range(GPU_STEPS):
+        step()
+    synchronise(device)
+    return (time.perf_counter() - started) / GPU_STEPS
+
+
 def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    """Wait for what a device was asked to do."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -10,6 +10,8 @@ from ...errors import OptionError, SmallnetsError, first_line, message
 from ..options import FitOptions
 from ..records import PlanRecord
 
+GPUS = ("cuda", "xpu", "mps")  # what "auto" takes; no sum is left to them that needs float64, which Apple's lack
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,11 +21,13 @@ class Plan:
     precision: str = "fp32"
     channels_last: bool = False
     compile: bool = False
+    graph: bool = False  # the update is captured once and replayed, on a GPU
     unfolded: tuple[str, ...] = ()  # convolutions whose weight gradient is a matrix product over unfolded maps
 
     def autocast(self) -> torch.autocast:
-        """bf16 where the plan says so; fp32 also inside a caller's own autocast."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        """bf16 or fp16 where the plan says so; fp32 also inside a caller's own autocast."""
+        low = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, low, enabled=self.precision != "fp32")
 
     def arrange(self, images: Tensor) -> Tensor:
         """The batch in the plan's memory layout."""
@@ -38,7 +42,7 @@ class Plan:
         'cpu, bf16, channels_last'
         """
         parts = [self.device.type, self.precision]
-        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile
+        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile + ["as a graph"] * self.graph
         if self.unfolded:
             parts.append(f"{len(self.unfolded)} weight gradients unfolded")
         return ", ".join(parts)
@@ -49,8 +53,18 @@ class Plan:
             "precision": self.precision,
             "channels_last": self.channels_last,
             "compile": self.compile,
+            "graph": self.graph,
             "unfolded": list(self.unfolded),
         }
+
+
+def without_autocast(device: torch.device) -> torch.autocast:
+    """A run in which autocast is the net's alone, whatever surrounds it.
+
+    Within another autocast the weights that were cast are kept until that one ends, whoever changes them meanwhile: so
+    none are kept.
+    """
+    return torch.autocast(device.type, enabled=False, cache_enabled=False)
 
 
 def logits_of(model: nn.Module, images: Tensor, plan: Plan, who: str) -> Tensor:
@@ -84,23 +98,29 @@ def check_logits(found: object, images: Tensor, who: str) -> Tensor:
 
 
 def choose_device(device: str | torch.device) -> torch.device:
-    """The device asked for; CUDA where there is one for ``"auto"``, else the CPU.
+    """The device asked for; for ``"auto"`` the GPU that there is (``cuda``, ``xpu``, ``mps``), else the CPU.
 
     Raises:
         ValueError: When it is no device, or not there.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.accelerator.current_accelerator(check_available=True)
+        device = found.type if found is not None and found.type in GPUS else "cpu"
     try:
         place = torch.device(device)
         if str(place) == "cuda":  # under torchrun a GPU each
             place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
-        torch.zeros(1, dtype=torch.float64, device=place).item()  # sums are in it; Apple has none
+        torch.zeros(1, device=place).item()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         advice = "Take 'auto' or 'cpu'."
-        wanted = "a device of this machine that has float64"
+        wanted = "a device of this machine"
         raise OptionError(message("device", wanted, repr(str(device)), advice)) from error
     return place
+
+
+def bf16_is_emulated(device: torch.device) -> bool:
+    """Whether a GPU has no bf16 of its own, as those before Ampere (Turing, Volta, Pascal): fp16 is theirs."""
+    return device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def fixed_plan(options: FitOptions, device: torch.device, stored: PlanRecord | None = None) -> Plan:
@@ -111,5 +131,6 @@ def fixed_plan(options: FitOptions, device: torch.device, stored: PlanRecord | N
         known.get("precision", "fp32") if options.precision == "auto" else options.precision,
         known.get("channels_last", False) if options.channels_last == "auto" else options.channels_last,
         known.get("compile", False) if options.compile == "auto" else options.compile,
+        known.get("graph", False) and options.compile is not False and not options.deterministic,
         tuple(known.get("unfolded", ())),
     )

@@ -81,7 +81,7 @@ NOT_PAIRS: list[tuple[Any, str]] = [
     ),
     (
         lambda index: (IMAGE[:, index:], 0),
-        r"expected samples that make a batch; .*to be equal size.*\. Bring them to one",
+        r"expected samples that make a batch; .*(equal|several) size.*\. Bring them to one",
     ),
     ((IMAGE.view(8, 8, 1), 0), r"got \(8, 8, 1\), channels last\. Turn them: images.permute\(0, 3, 1, 2\)"),
 ]

@@ -1,5 +1,6 @@
 """A Dataset's own randomness: the same for the same (seed, epoch, sample), and nobody else's generator is moved."""
 
+import pickle
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from smallnets.training.feed.batches import loader_over, together
 from smallnets.training.feed.seeded import Seeded
 
 DRAWS = {
@@ -74,3 +76,10 @@ def test_the_callers_generators_stand_where_they_stood(kind: str, data: type[Dra
     begin()
     drawn(Seeded(data(kind), 3), 0, 1, 2)
     assert DRAWS[kind]() == expected
+
+
+def test_where_workers_are_spawned_the_data_can_be_sent_to_them() -> None:
+    """Not every system forks: there the Dataset and what makes its batches are pickled."""
+    loader = loader_over(Seeded(Drawing("torch"), 3, 1), [torch.tensor([4, 5])], 0, torch.device("cpu"), 0)
+    data, collate = pickle.loads(pickle.dumps((loader.dataset, loader.collate_fn)))
+    assert collate is together and data.__getitems__([4, 5]) == drawn(Seeded(Drawing("torch"), 3), 1, 4, 5)

@@ -72,7 +72,8 @@ def test_it_is_torchs_loss_of_all_at_once(seed: int) -> None:
     for loss, options in given:
         _, total = make_loss(FitOptions(loss=loss, **options), torch.device("cpu"))
         parts = [total(*part) for part in zip(logits.split(batch), labels.split(batch), strict=True)]
-        found = sum(part[0].item() for part in parts) / max(sum(part[1].item() for part in parts), 1e-30)
+        sums = [(mean * weight).item() if weight else 0.0 for mean, weight in parts]
+        found = sum(sums) / max(sum(weight.item() for _, weight in parts), 1e-30)
         expected = loss(logits, labels).item()
         if expected == expected:  # all may be ignored
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
@@ -163,7 +164,7 @@ def test_training_and_validation_compute_a_loss_in_one_precision(surrounding: bo
     images, labels = torch.randn(64, 1, 2, 2), torch.arange(64) % 2
     for precision in ("bf16", "fp32"):
         with torch.autocast("cpu", torch.bfloat16, enabled=surrounding):
-            sn.fit(net, (images, labels), (images, labels), loss=product, precision=precision, **QUIET)
+            sn.fit(net, (images, labels), (images, labels), loss=product, precision=precision, **QUIET)  # type: ignore[arg-type]
     assert seen == {True: {torch.float32}, False: {torch.float32}}
 
 
@@ -175,3 +176,17 @@ def test_a_loss_of_ones_own_is_averaged_by_size() -> None:
 
     found = val_loss(own, (images, labels))
     assert found == pytest.approx(F.cross_entropy(torch.tensor([[3.0, 0.0]]).expand(600, 2), labels).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_surrounding_autocast_changes_nothing(precision: Any) -> None:
+    images, labels = torch.randn(64, 1, 4, 4), torch.arange(64) % 2
+    rows = []
+    for surrounding in (False, True):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2))
+        options: dict[str, Any] = {"epochs": 3, "lr": 0.05, "batch_size": 16, "precision": precision}
+        with torch.autocast("cpu", torch.bfloat16, enabled=surrounding):
+            found = sn.fit(net, (images, labels), (images, labels), progress=False, device="cpu", **options)
+        rows.append([*found["loss"], *found["val_loss"]])
+    assert rows[0] == rows[1]

@@ -22,7 +22,8 @@ BATCH = torch.randn(4, 1, 32, 32), torch.tensor([1, 2, 3, 4])
 def script(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], losses: dict[str, float] | None = None
 ) -> list[str]:
-    """Replace the clock: seconds a step by the plan's words."""
+    """Replace the clock: seconds a step by the plan's words, the first of them a plain step's."""
+    monkeypatch.setattr(calibrate, "a_step", lambda *_: next(iter(seconds.values())))
     asked: list[str] = []
 
     def measure_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, best: float) -> Timing:
@@ -61,28 +62,68 @@ def test_what_is_set_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(precision="fp32", channels_last=True, compile=False) == ("fp32, channels_last", "") and not asked
 
 
-def test_a_short_run_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = script(monkeypatch, {"fp32": 1.0})
-    assert choose(steps=calibrate.WORTH_IT - 1)[0] == "fp32" and not asked
+@pytest.mark.parametrize(("steps", "measured"), [(99, False), (1000, True)])
+def test_measuring_is_for_runs_that_are_worth_it(monkeypatch: pytest.MonkeyPatch, steps: int, measured: bool) -> None:
+    """Two hundredths of the run must pay for some steps of four pictures, of four here."""
+    asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5})
+    said = choose(steps=steps, compile=False)[1]
+    assert bool(asked) == measured and ("too short a run" in said) != measured
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(250, "fp32"), (400, "fp32"), (2000, "fp32, compiled")])
-def test_compiling_must_be_earned_back(monkeypatch: pytest.MonkeyPatch, steps: int, expected: str) -> None:
+def test_few_steps_of_large_batches_are_measured_on_few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty steps of 128 pictures, three seconds each: 1.2 seconds to measure in, ten steps of five pictures."""
+    seen: list[int] = []
+
+    def measure_plan(model: Any, images: Tensor, labels: Any, loss: Any, plan: Plan, best: float) -> Timing:
+        seen.append(len(images))
+        return Timing(plan, 3.0 * len(images) / 128, 2.3, 0.0)
+
+    monkeypatch.setattr(calibrate, "measure_plan", measure_plan)
+    monkeypatch.setattr(calibrate, "a_step", lambda *_: 3.0)
+    batch = torch.randn(128, 1, 32, 32), torch.arange(128) % 10
+    for steps, pictures in ((20, 5), (200, 42), (2000, 42)):  # of a long run no more than a step of a second
+        seen.clear()
+        choose_plan(sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(compile=False), CPU, steps)
+        assert set(seen) == {pictures}
+
+
+def test_measuring_stops_when_its_seconds_are_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5, "bf16": 0.6})
+    clock = iter([0.0, 0.0, *(1000.0,) * 20])
+    monkeypatch.setattr(calibrate.time, "perf_counter", lambda: next(clock))
+    assert choose(steps=1000, compile=False)[0] == "bf16, channels_last" and asked == ["fp32", "bf16, channels_last"]
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(250, "fp32"), (1000, "fp32, compiled")])
+def test_compiling_must_be_worth_its_seconds(monkeypatch: pytest.MonkeyPatch, steps: int, expected: str) -> None:
+    monkeypatch.setattr(calibrate, "A_COMPILED_LAYER", 1.0)  # twelve layers: of a thousand seconds on, about
+    layers = sum(1 for module in sn.lenet5().modules() if not list(module.children()))
     asked = script(monkeypatch, {"fp32": 1.0, "fp32, compiled": 0.9})  # and 50 s to compile
     assert choose(steps=steps)[0] == expected
-    assert ("fp32, compiled" in asked) == (steps > calibrate.COMPILE_AFTER)
+    assert ("fp32, compiled" in asked) == (layers < calibrate.SHARE * steps)
 
 
-def test_a_slow_net_is_measured_on_a_part_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asked_to_compile_it_compiles_the_fastest_and_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5})
+    assert choose(compile=True)[0] == "bf16, channels_last, compiled"
+    assert not any("compiled" in words for words in asked)
+
+
+def test_a_first_look_takes_as_few_pictures_as_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(calibrate, "one_step", lambda *a: (seen.append(len(a[1])), (4.0, 2.3))[1])
+
+    def one_step(net: Any, images: Tensor, *_: Any) -> tuple[float, float]:
+        seen.append(len(images))
+        return len(images) * 0.001, 2.3
+
+    monkeypatch.setattr(calibrate, "one_step", one_step)
     batch = torch.randn(256, 1, 32, 32), torch.arange(256) % 10
-    choose_plan(sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
-    assert seen[0] == 256 and set(seen[1:]) == {64}  # a quarter of what takes four seconds
+    common = (sn.lenet5(), *batch, nn.functional.cross_entropy, CPU)
+    assert calibrate.a_step(*common, steps=1000) == pytest.approx(0.256)
+    assert seen == [4, 4, 16, 16, 64, 64]  # 64 take more than a fiftieth of a second
     seen.clear()
-    few = (batch[0][:40], batch[1][:40])
-    choose_plan(sn.lenet5(), *few, nn.functional.cross_entropy, FitOptions(compile=False), CPU, 1000)
-    assert set(seen[1:]) == {calibrate.FEW}
+    assert calibrate.a_step(*common, steps=3) == pytest.approx(0.256)
+    assert seen == [4, 4]  # too short a run, that much is known
 
 
 def test_measuring_for_real_leaves_the_net_alone() -> None:
@@ -121,11 +162,10 @@ def test_an_error_of_the_plain_way_is_the_users_to_see() -> None:
 
 def test_the_plan_is_stored_and_kept_on_resume(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script(monkeypatch, {"fp32": 1.0, "bf16": 0.5})
-    monkeypatch.setattr(calibrate, "WORTH_IT", 1)
     data = (torch.randn(20, 1, 32, 32), torch.arange(20) % 10)
-    common: dict[str, Any] = {"epochs": 2, "batch_size": 10, "run_dir": tmp_path, "progress": False, "device": "cpu"}
+    common: dict[str, Any] = {"epochs": 200, "batch_size": 10, "run_dir": tmp_path, "progress": False, "device": "cpu"}
     with pytest.raises(ZeroDivisionError):
-        sn.fit(sn.lenet5(), data, **common, callbacks=[lambda row: row["epoch"] == 2 and 1 / 0])
+        sn.fit(sn.lenet5(), data, **common, callbacks=[lambda row: row["epoch"] == 199 and 1 / 0])
     asked = script(monkeypatch, {"fp32": 1.0})
     history = sn.fit(sn.lenet5(), data, **common)
     assert history.plan["precision"] == "bf16" and not asked
