@@ -62,7 +62,7 @@ def unlabelled(
     if not each:
         raise DataError(message("predict", "pictures", "an empty list"))
     paths = [existing("predict", one, FOUND) for one in each if not isinstance(one, Image.Image)]
-    if len(paths) == len(each) and (len(paths) == 1 or not any(is_zip(path) for path in paths)):
+    if len(paths) == len(each):
         archive, names = pictures_of(paths[0]) if len(paths) == 1 else pictures_of_all(paths)
         ids, decoder = tuple(map(shown, names)), Decoder(archive, names, rules)
     else:
@@ -76,11 +76,6 @@ def unlabelled(
     return ImageStream(labels, classes, ids, mean, std, decoder=decoder, rows=rows, source=said)
 
 
-def is_zip(place: Path) -> bool:
-    """Whether this is neither a folder nor a picture: what then can be read is a zip."""
-    return not place.is_dir() and not is_picture((place.name,))
-
-
 def pictures_of(place: Path) -> tuple[Archive, list[str]]:
     """The names of the pictures of a folder or a zip, or of one picture in its folder."""
     if not place.is_dir() and is_picture((place.name,)):
@@ -90,12 +85,19 @@ def pictures_of(place: Path) -> tuple[Archive, list[str]]:
 
 
 def pictures_of_all(places: Sequence[Path]) -> tuple[Archive, list[str]]:
-    """The names of all pictures of several pictures and folders, once each, in the folder that holds them all."""
+    """The names of all pictures, once each, in the folder that holds them all.
+
+    Raises:
+        DataError: When a zip is among them.
+    """
     found: dict[str, None] = {}
     whole = [place.absolute() for place in places]
     around = Path(os.path.commonpath([place if place.is_dir() else place.parent for place in whole]))
     for place in whole:
         archive, names = pictures_of(place)
+        if not archive.path.is_dir():
+            advice = "Ask for it by itself."
+            raise DataError(message("predict", "several pictures or folders", f"the zip {shown(str(place))}", advice))
         inside = archive.path.relative_to(around)
         found |= dict.fromkeys((inside / name).as_posix() for name in names)
     return Archive(around), list(found)

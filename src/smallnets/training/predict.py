@@ -82,17 +82,21 @@ def predict_parts(
     device: str | torch.device,
     progress: bool,
     on_error: OnError = "skip",
+    left_out: dict[str, str] | None = None,
 ) -> Iterator[Predictions]:
-    """``predict``, a batch at a time: for what does not fit into memory. All share one ``left_out``, which grows."""
+    """``predict``, a batch at a time: for what does not fit into memory.
+
+    ``left_out`` takes the names of the pictures that cannot be read; without it a stream is read as it comes.
+    """
     check_choice("predict", "on_error", on_error, get_args(OnError))
-    left_out: dict[str, str] = {}
+    lenient = on_error == "skip" and (is_source(data) or left_out is not None)
+    left_out = {} if left_out is None else left_out
     if isinstance(data, Tensor | np.ndarray):
         if data.ndim == 3:
             data = data[None]
         asked: object = (data, np.zeros(len(data), dtype=np.int64))
     else:
         asked = pictures_of(model, data) if is_source(data) else data
-    lenient = is_source(data) and on_error == "skip"
     check_ordered(asked)
     how = batch_size, precision, device
     with ready("predict", model, asked, *how, left_out=left_out if lenient else None) as (net, plan, gains, samples, _):
