@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import train as peers
-from gpu_common import Rows, Settings, kernel_seconds, kernel_time, pictures, seconds_each, synchronise
+from gpu_common import Rows, Settings, kernel_seconds, kernel_time, pictures, read_json, seconds_each, synchronise
 
 NETS = ("resnet18", "convnet3", "resnet20", "vgg16", "resnet50")
 # By worth; some ways are only tried on some nets, as each takes seconds of a GPU that is there for minutes.
@@ -105,7 +105,12 @@ def speed(settings: Settings) -> None:
 
 def finished(net: str, settings: Settings, row: dict[str, Any]) -> dict[str, Any]:
     """With the arithmetic it did a second, to be set beside the machine's matrix product."""
-    return {**row, "TFLOP/s": round(peers.gflop_a_picture(net) * row["images a second"] / 1e3, 2)}
+    reached = peers.gflop_a_picture(net) * row["images a second"] / 1e3
+    machine = read_json(settings.out / "machine.json", {}).get("machine", {})
+    kind = row.get("plan", row)["precision"]
+    product = machine.get("product tf32, TFLOP/s" if kind == "fp32" else f"product {kind}, TFLOP/s")
+    share = None if not product else round(reached / product, 3)
+    return {**row, "TFLOP/s": round(reached, 2), "of a matrix product's": share}
 
 
 def window(settings: Settings) -> float:
@@ -210,7 +215,7 @@ def resident(net: str, settings: Settings) -> dict[str, Any]:
         loss.backward()
         optimizer.step()
 
-    return loop(settings, batches(), step)
+    return {**loop(settings, batches(), step), "precision": "bf16"}
 
 
 def with_loader(net: str, settings: Settings, workers: int) -> dict[str, Any]:
@@ -229,7 +234,7 @@ def with_loader(net: str, settings: Settings, workers: int) -> dict[str, Any]:
         optimizer.step()
         loss.item()
 
-    return loop(settings, peers.endless(loader(settings, workers)), step)
+    return {**loop(settings, peers.endless(loader(settings, workers)), step), "precision": "fp32"}
 
 
 def loader(settings: Settings, workers: int) -> Any:
@@ -287,4 +292,4 @@ def lightning_bf16(net: str, settings: Settings) -> dict[str, Any]:
     warm = 1 if settings.quick else 20
     each = (ends[-1] - ends[warm]) / (len(ends) - warm - 1)
     found = {"images a second": round(peers.BATCH / each), "steps counted": len(ends) - warm - 1}
-    return found | {"milliseconds a step": round(1e3 * each, 3)}
+    return found | {"milliseconds a step": round(1e3 * each, 3), "precision": "bf16"}

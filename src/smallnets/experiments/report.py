@@ -1,7 +1,6 @@
 """What a finished experiment leaves in its folder: figures, predictions, pictures, a page; and a few lines to read."""
 
 import csv
-import importlib.metadata
 import io
 import math
 import os
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._version import __version__
 from ..data.imageset import ImageSet, ImageStream
 from ..files import write_text
 from ..models.base import Net
@@ -116,7 +116,7 @@ def figures(outcome: Outcome, settings: FitOptions) -> dict[str, Any]:
 
 def surroundings() -> dict[str, Any]:
     """Where it was measured: versions and the machine."""
-    versions = {name: importlib.metadata.version(name) for name in ("smallnets", "torch")}
+    versions = {"smallnets": __version__, "torch": str(torch.__version__)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "versions": {**versions, "python": platform.python_version()},

@@ -145,9 +145,7 @@ class Feed:
         with contextlib.closing(batches):
             remaining = iter(batches)
             for head in remaining:
-                each = max(1, 4 * head.images.numel())
-                several = 1 if head.images.device.type == "cpu" else max(1, PORTION // each)
-                portion = [head, *itertools.islice(remaining, several - 1)]
+                portion = [head, *itertools.islice(remaining, batches_at_once(head.images) - 1)]
                 yield from self._cut(self.prepare(joined(portion), epoch), portion)
 
     def _cut(self, whole: Batch, portion: list[Read]) -> Iterator[Batch]:
@@ -178,6 +176,11 @@ class Feed:
 
     def _weight(self, size: int) -> float:
         return 1.0 if self.group.rank < size else 0.0
+
+
+def batches_at_once(images: Tensor) -> int:
+    """How many batches such as this are prepared together."""
+    return 1 if images.device.type == "cpu" else max(1, PORTION // max(1, 4 * images.numel()))
 
 
 def joined(portion: list[Read]) -> Read:

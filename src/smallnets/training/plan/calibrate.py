@@ -26,7 +26,7 @@ from .unfolded import layers_that_gain, use_unfolded
 SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
 LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
 LONG_ENOUGH = 0.02  # seconds of a step from which more pictures tell no more of how long a whole batch takes
-ROUNDS = 10  # plain steps that all of it takes: a first look, then some a candidate, most faster, some given up
+ROUNDS = 12  # plain steps that all of it takes: a first look, then some a candidate, most faster, some given up
 FEW = 32  # pictures that are run as a whole batch is: to compare weight gradients on, or of a slow net
 SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
@@ -98,7 +98,7 @@ def choose_plan(
     if not others and options.compile != "auto" and not (options.compile and capturable):
         return as_asked, ""
     said = f"{as_asked.words()} (too short a run to measure)"
-    if SHARE * steps * len(images) < LEAST * (ROUNDS + 2):  # not even worth a first look
+    if SHARE * steps * len(images) < LEAST * ROUNDS:  # not even worth a first look
         return as_asked, said
     started = time.perf_counter()
     whole = a_step(model, images, labels, loss, plain, steps)  # seconds of a step of the whole batch
@@ -119,7 +119,7 @@ def choose_plan(
             trials.consider(replace(plan, graph=True))
     if len(trials.found) == 1:
         for plan in others:
-            if not on_cpu or left() > 2 * trials.plain.seconds:
+            if not on_cpu or left() > 3 * trials.plain.seconds:
                 trials.consider(plan)
     if on_cpu and options.compile is not True:
         few = min(len(images), int(len(images) * left() / (3 * whole)))

@@ -5,7 +5,8 @@ graph (``torch.cuda.CUDAGraph``) holds the operations of one update on fixed mem
 copied into it, then all of it runs. Same operations, same order, same numbers.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
@@ -42,8 +43,7 @@ class Captured:
                 group["lr"] = rate
                 if "capturable" in group:
                     group["capturable"] = True
-            # Other threads may go on copying the next pictures meanwhile.
-            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            with capturing(self.graph):
                 self.result = update(self.images, self.labels)
         finally:
             for group, kept in zip(groups, before, strict=True):
@@ -65,9 +65,23 @@ class Captured:
 def capture_pass(run: Callable[[], object]) -> Callable[[], None]:
     """What replays a forward and backward pass that ran before."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with capturing(graph):
         run()
     return graph.replay
+
+
+@contextlib.contextmanager
+def capturing(graph: torch.cuda.CUDAGraph) -> Generator[None, None, None]:
+    """Capture what runs inside; after one that fails the generator draws on as before it."""
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    before = generator.clone_state()  # a capture that fails leaves the generator waiting for its end
+    try:
+        # Other threads may go on copying the next pictures meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            yield
+    except BaseException:
+        generator.graphsafe_set_state(before)
+        raise
 
 
 def can_be_captured(model: nn.Module, options: FitOptions, device: torch.device, world: int) -> bool:
