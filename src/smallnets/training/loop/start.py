@@ -1,5 +1,6 @@
 """What a run settles before its first step, each thing once: data, checkpoint, first batch, plan, feed."""
 
+import zlib
 from dataclasses import dataclass, replace
 
 import torch
@@ -133,8 +134,10 @@ def record_of(train: Samples, val: Samples | None, shape: tuple[int, ...], known
         if samples is None:
             return None
         data = samples.data
-        if isinstance(data, ImageSet | ImageStream):
-            return checksum(samples.labels, data.images if isinstance(data, ImageSet) else None)
+        if isinstance(data, ImageSet):
+            return checksum(samples.labels, data.images)
+        if isinstance(data, ImageStream):  # whose pictures are known by their names
+            return zlib.crc32("\n".join(data.ids).encode(), checksum(samples.labels, None))
         return checksum_of(data) if known_again else 0
 
     return DataRecord(train.facts(shape), train.count, shape, identity(train) or 0, identity(val))
