@@ -25,7 +25,7 @@ from ..group import Group, current_group
 from ..options import FitOptions
 from ..plan.calibrate import settle_plan
 from ..plan.plan import Plan, choose_device, fixed_plan
-from .checks import check_run, counted_words, probe
+from .checks import check_run, counted_words, look_over, probe
 from .losses import make_loss, weights_of
 from .memory import plain_memory_error
 from .progress import resumed
@@ -106,6 +106,8 @@ def begin(
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
         with plain_memory_error(model, options, shape, device):
             logits = probe(model, first, learnt, plan)
+            if options.check and group.leads:
+                look_over(model, first, learnt, options)
             if learnt.labels is None:  # before they are learnt from, in measuring too
                 check_labels("fit", opened.head.labels, logits)
             weights = weights_of(options, learnt, logits)

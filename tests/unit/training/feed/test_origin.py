@@ -14,7 +14,7 @@ import smallnets as sn
 from smallnets import RunError
 from smallnets.training.feed.origin import checksum_of
 
-QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "epochs": 1}
+QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "epochs": 1, "check": False}
 
 
 def made(seed: int, count: int = 200) -> TensorDataset:
