@@ -14,6 +14,7 @@ from .experiments.recipe import Recipe as Recipe
 from .experiments.recipe import recipe as recipe
 from .experiments.running import run_recipe as run_recipe
 from .experiments.running import sweep as sweep
+from .facts import DataFacts as DataFacts
 from .models.alexnet import AlexNet as AlexNet
 from .models.alexnet import alexnet as alexnet
 from .models.base import Net as Net

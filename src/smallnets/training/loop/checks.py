@@ -4,10 +4,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ...data.names import counted, listed
 from ...errors import DataError, OptionError, message
 from ...warn import warn
 from ..feed.batches import Batch
-from ..feed.samples import Samples, check_classes, check_pictures, shape_of
+from ..feed.samples import Samples, check_classes, check_pictures
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of
@@ -24,11 +25,7 @@ def check_run(
     check_pictures(train.shape, model, "fit")
     check_classes(train, model, "fit")
     if val is not None:
-        check_pictures(shape_of(val), model, "fit")
         check_classes(val, model, "fit")
-        if None not in (train.classes, val.classes) and train.classes != val.classes:
-            advice = "Load both with the same classes=."
-            raise DataError(message("fit", f"val to have train's classes {train.classes}", val.classes, advice))
         if val.is_loader and group.world > 1:
             advice = "Give the Dataset itself, or an ImageSet."
             raise OptionError(message("fit", "validation data that can be dealt out", "a DataLoader", advice))
@@ -73,3 +70,19 @@ def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
             "so remove the one at the end of the net"
         )
     return logits.shape[1]
+
+
+def counted_words(train: Samples, val: Samples | None, logits: int) -> str:
+    """How many pictures of how many classes a run trains and validates on."""
+    words = f"training on {of_classes(train, logits)}"
+    return words if val is None else f"{words}, validating on {of_classes(val, logits)}"
+
+
+def of_classes(samples: Samples, logits: int) -> str:
+    """How many samples there are, of how many classes; those that have none are named."""
+    text = f"{counted(samples.count, 'picture')} of {counted(logits, 'class', 'classes')}"
+    if samples.labels is None:
+        return text
+    present = torch.bincount(samples.labels, minlength=logits)[:logits] > 0
+    absent = [(samples.classes or tuple(map(str, range(logits))))[place] for place in torch.nonzero(~present).flatten()]
+    return f"{text} (none of {listed(absent)})" if absent else text

@@ -12,7 +12,6 @@ from tqdm import tqdm
 from ...errors import message
 from ..options import FitOptions
 from ..records import Row
-from .finite import Tally
 
 
 class Display:
@@ -36,16 +35,17 @@ class Display:
             self.bar = tqdm(total=self.count, initial=done, desc=label, unit="img", leave=False, dynamic_ncols=True)
             self.updated = time.monotonic()
 
-    def step(self, images: int, tally: Tally, seen: int) -> None:
-        """After each step; numbers are fetched from the device only now and then."""
+    def step(self, images: int, so_far: Callable[[], tuple[float, float, int]]) -> None:
+        """After each step; sums of loss and hits are asked for, which may wait for the device, only now and then."""
         if self.bar is None:
             return
         self.bar.update(images)
         now = time.monotonic()
-        if now - self.updated > 0.5 and seen:
+        if now - self.updated > 0.5:
             self.updated = now
-            tally.look()
-            self.bar.set_postfix_str(f"loss {tally.loss_sum / seen:.4f}, accuracy {tally.correct / seen:.4f}")
+            loss_sum, correct, seen = so_far()
+            if seen:
+                self.bar.set_postfix_str(f"loss {loss_sum / seen:.4f}, accuracy {correct / seen:.4f}")
 
     def close(self) -> None:
         if self.bar is not None:
