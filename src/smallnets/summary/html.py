@@ -28,6 +28,11 @@ def page(summary: Table) -> str:
     )
 
 
+def style() -> str:
+    """The page's style sheet, for pages of the same look."""
+    return (HERE / "page.html").read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
+
+
 def data(summary: Table) -> str:
     """What the page's script draws."""
     shape = summary.input_shape
