@@ -74,6 +74,8 @@ WRONG = [
      "No trained resnet32 comes with the package (lenet5:digits"),
     (lambda: sn.predict("lenet5:digts", torch.zeros(1, 1, 32, 32)), "Did you mean 'lenet5:digits'?"),
     (lambda: sn.load("lenet6:digits"), "expected a trained net; got 'lenet6:digits'. Did you mean 'lenet5:digits'?"),
+    (lambda: sn.evaluate("lenet5:cifar", (torch.zeros(1, 1, 32, 32), torch.zeros(1))), "expected a trained net"),
+    (lambda: sn.predict("lenet5", torch.zeros(1, 1, 32, 32)), "expected a file with weights; got no such file"),
     (lambda: sn.lenet5(num_classes=3, weights="digits"), "expected the 10 entries of lenet5"),
     (lambda: sn.lenet5(weights="imagenet"), "torchvision"),
 ]  # fmt: skip
