@@ -2,6 +2,9 @@
 from . import data as data
 from . import shapes as shapes
 from ._version import __version__ as __version__
+from .diagnosis.diagnose import diagnose as diagnose
+from .diagnosis.finding import Diagnosis as Diagnosis
+from .diagnosis.finding import Finding as Finding
 from .errors import DataError as DataError
 from .errors import OptionError as OptionError
 from .errors import RunError as RunError

@@ -81,6 +81,7 @@ def fit(
     precision: Precision = "auto",
     device: Device = "auto",
     workers: Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")] = None,
+    check: Annotated[bool, typer.Option(help="Warn of classic mistakes before it starts.")] = True,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
 ) -> None:
     """Train a net, watch it on validation data, and test it once at the end.

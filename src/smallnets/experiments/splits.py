@@ -169,14 +169,14 @@ def layout_of(source: str, loading: Mapping[str, Any], val: str | float | None, 
             raise no_split(source, test)
         return Layout("train", val, None, said=f"no split 'test' in {shown(source)}: nothing will be tested")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said when they are loaded
+        with warnings.catch_warnings(record=True) as caught:  # to be said before training, not when they are loaded
+            warnings.simplefilter("always")
             find_pictures(path, test, loading.get("classes"), labels)
     except DataError as error:
         if labels is None or test != "test":
             raise
         return Layout("train", val, None, said=f"split 'test' has no labels, so nothing will be tested ({error})")
-    return Layout("train", val, test)
+    return Layout("train", val, test, said="; ".join(str(found.message) for found in caught))
 
 
 def classes_of(source: str, split: str, known: Sequence[str], labels: str | None) -> list[str] | None:

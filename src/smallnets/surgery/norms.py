@@ -3,12 +3,11 @@
 import functools
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase  # pyright: ignore[reportPrivateUsage]
 
 
 def has_statistics(layer: nn.Module) -> bool:
-    """Whether a layer keeps running statistics, as batch norms and some instance norms do, subclasses included."""
-    return isinstance(layer, _NormBase) or "running_mean" in dict(layer.named_buffers(recurse=False))
+    """Whether a layer keeps running statistics: a batch norm of any kind, some instance norms, somebody's own norm."""
+    return "running_mean" in dict(layer.named_buffers(recurse=False))
 
 
 def set_frozen(layer: nn.Module, frozen: bool) -> None:

@@ -68,6 +68,7 @@ def fit(
     progress: bool = True,
     tensorboard: bool = False,
     callbacks: Sequence[Callback] = (),
+    check: bool = True,
     class_weights: ClassWeights | None = None,
     decay: Decay = "all",
     options: FitOptions | None = None,
@@ -125,6 +126,7 @@ def fit(
         progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.
         tensorboard: Write the history for TensorBoard, too.
         callbacks: Called with each epoch's row; a true answer stops the run.
+        check: Warn of classic mistakes that one forward pass of a few pictures shows, as ``diagnose`` names them.
         class_weights: Of ``"cross-entropy"``, as torch's ``weight``, in training and validation: a number a class, or
             ``"balanced"``: samples / (classes * samples of the class), as scikit-learn's.
         decay: What ``weight_decay`` holds for: ``"all"`` parameters, biases and norms included, as in torch, or

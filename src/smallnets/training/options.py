@@ -35,7 +35,7 @@ ClassWeights = Literal["balanced"] | Tensor | Sequence[float]
 Decay = Literal["all", "weights"]
 
 # Settings that change nothing of what is computed, so a run may go on with others.
-FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks")
+FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks", "check")
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class FitOptions:
     progress: bool = True
     tensorboard: bool = False
     callbacks: tuple[Callback, ...] = ()
+    check: bool = True
     class_weights: ClassWeights | None = None  # kept as numbers
     decay: Decay = "all"
 
@@ -106,7 +107,7 @@ class FitOptions:
             "precision": get_args(Precision), "resume": get_args(Resume), "monitor": get_args(Monitor),
             "decay": get_args(Decay),
             **dict.fromkeys(("channels_last", "compile"), ("auto", True, False)),
-            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard"), (True, False)),
+            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard", "check"), (True, False)),
         }  # fmt: skip
         for name, allowed in choices.items():
             check_choice(who, name, getattr(self, name), allowed)

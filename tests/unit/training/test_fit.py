@@ -317,7 +317,7 @@ def test_averaged_weights_are_those_measured_and_returned(digits: tuple[ImageSet
 
 
 def test_a_last_batch_of_one_joins_the_one_before(digits: tuple[ImageSet, ImageSet]) -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10))
     sizes: list[int] = []
     model.register_forward_hook(lambda m, i, out: sizes.append(len(out)) if m.training else None)
     sn.fit(model, digits[0][:65], epochs=1, batch_size=32, **QUIET)
@@ -423,7 +423,7 @@ def test_mixed_labels_are_mixed_as_the_pictures_are(text: str) -> None:
 
 
 def test_classic_mistakes_are_warned_of(digits: tuple[ImageSet, ImageSet]) -> None:
-    with pytest.warns(UserWarning, match="already look like probabilities"):
+    with pytest.warns(UserWarning, match="fit: output-softmax at 1: Return the logits"):
         sn.fit(nn.Sequential(net(), nn.Softmax(dim=1)), *digits, epochs=1, **QUIET)
     with pytest.warns(UserWarning, match="train and val are one set"):
         sn.fit(net(), digits[0], digits[0], epochs=1, **QUIET)

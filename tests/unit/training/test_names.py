@@ -18,7 +18,7 @@ import smallnets as sn
 from smallnets import DataError, OptionError
 from smallnets.data import ImageSet
 
-QUIET: dict[str, Any] = {"progress": False, "device": "cpu"}
+QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "check": False}
 SHADES = {"ant": 0, "bee": 100, "cat": 200}
 
 
@@ -221,7 +221,7 @@ def test_rows_that_a_loader_drops_are_told() -> None:
 
 def test_fit_says_what_it_trains_and_validates_on_before_the_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     train, val = shades(("ant", "bee", "cat")), shades(("cat", "ant", "bee"), each=2, without=["bee"])
-    sn.fit(Shades("ant", "bee", "cat"), train, val, epochs=1, lr=0.0, device="cpu")
+    sn.fit(Shades("ant", "bee", "cat"), train, val, epochs=1, lr=0.0, device="cpu", check=False)
     lines = capsys.readouterr().err.splitlines()
     told = "fit: training on 24 pictures of 3 classes, validating on 4 pictures of 3 classes (none of bee)"
     assert lines.index(told) < next(place for place, line in enumerate(lines) if line.startswith("epoch 1/1"))

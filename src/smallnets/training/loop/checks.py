@@ -5,6 +5,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ...data.names import counted, listed
+from ...diagnosis.diagnose import first_look
 from ...errors import DataError, OptionError, message
 from ...warn import warn
 from ..feed.batches import Batch
@@ -12,6 +13,9 @@ from ..feed.samples import Samples, check_classes, check_pictures
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of
+
+CHECKED = 4  # pictures of the first batch that the rules see
+LINES = 3  # of warnings
 
 
 def check_run(
@@ -63,12 +67,6 @@ def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
     if logits.shape[1] < needed or (known is not None and logits.shape[1] != needed):
         advice = f"Give the net {needed} outputs."
         raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
-    sums = logits.sum(dim=1)
-    if (logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        warn(
-            "fit: the net's outputs already look like probabilities; cross entropy applies a softmax itself, "
-            "so remove the one at the end of the net"
-        )
     return logits.shape[1]
 
 
@@ -86,3 +84,14 @@ def of_classes(samples: Samples, logits: int) -> str:
     present = torch.bincount(samples.labels, minlength=logits)[:logits] > 0
     absent = [(samples.classes or tuple(map(str, range(logits))))[place] for place in torch.nonzero(~present).flatten()]
     return f"{text} (none of {listed(absent)})" if absent else text
+
+
+def look_over(model: nn.Module, first: Batch, samples: Samples, options: FitOptions) -> None:
+    """Warn of the mistakes that a forward pass of a few pictures shows, in three lines at most."""
+    known = None if samples.classes is None else len(samples.classes)
+    found = first_look(model, first.images[:CHECKED], first.labels[:CHECKED], known, options.loss)
+    lines = [f"fit: {one.rule}" + (f" at {one.path}" if one.path else "") + f": {one.advice}" for one in found]
+    if len(lines) > LINES:
+        lines[LINES - 1 :] = [f"fit: and {len(lines) - LINES + 1} more; smallnets.diagnose(net, size) lists them"]
+    for line in lines:
+        warn(line)

@@ -1,5 +1,6 @@
 """What a run settles before its first step, each thing once: data, checkpoint, first batch, plan, feed."""
 
+import zlib
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +25,7 @@ from ..group import Group, current_group
 from ..options import FitOptions
 from ..plan.calibrate import settle_plan
 from ..plan.plan import Plan, choose_device, fixed_plan
-from .checks import check_run, counted_words, probe
+from .checks import check_run, counted_words, look_over, probe
 from .losses import make_loss, weights_of
 from .memory import plain_memory_error
 from .progress import resumed
@@ -105,6 +106,8 @@ def begin(
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
         with plain_memory_error(model, options, shape, device):
             logits = probe(model, first, learnt, plan)
+            if options.check and group.leads:
+                look_over(model, first, learnt, options)
             if learnt.labels is None:  # before they are learnt from, in measuring too
                 check_labels("fit", opened.head.labels, logits)
             weights = weights_of(options, learnt, logits)
@@ -133,8 +136,10 @@ def record_of(train: Samples, val: Samples | None, shape: tuple[int, ...], known
         if samples is None:
             return None
         data = samples.data
-        if isinstance(data, ImageSet | ImageStream):
-            return checksum(samples.labels, data.images if isinstance(data, ImageSet) else None)
+        if isinstance(data, ImageSet):
+            return checksum(samples.labels, data.images)
+        if isinstance(data, ImageStream):  # whose pictures are known by their names
+            return zlib.crc32("\n".join(data.ids).encode(), checksum(samples.labels, None))
         return checksum_of(data) if known_again else 0
 
     return DataRecord(train.facts(shape), train.count, shape, identity(train) or 0, identity(val))

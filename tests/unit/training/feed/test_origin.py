@@ -14,7 +14,7 @@ import smallnets as sn
 from smallnets import RunError
 from smallnets.training.feed.origin import checksum_of
 
-QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "epochs": 1}
+QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "epochs": 1, "check": False}
 
 
 def made(seed: int, count: int = 200) -> TensorDataset:
@@ -113,3 +113,21 @@ def test_a_run_folder_that_vanishes_is_said(tmp_path: Path) -> None:
         RunError, match=r"got that its folder is gone. Leave the run folder where it is while fit runs\."
     ):
         sn.fit(net(), made(0), run_dir=folder, callbacks=[lambda row: shutil.rmtree(folder)], **QUIET)
+
+
+def test_a_run_of_a_version_that_noted_nothing_of_a_dataset_goes_on(tmp_path: Path) -> None:
+    sn.fit(net(), made(0), run_dir=tmp_path, **QUIET)
+    path = tmp_path / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["data"]["checksum"] = 0
+    torch.save(content, path)
+    assert len(sn.fit(net(), made(0), run_dir=tmp_path, **QUIET)) == 1
+
+
+def test_streams_are_known_by_the_names_of_their_pictures(image_folder: Any, tmp_path: Path) -> None:
+    root = image_folder()
+    stream = sn.data.load(root, size=8, memory_limit=1)
+    small = sn.convnet3(2, input_size=8)
+    sn.fit(small, stream[10:30], run_dir=tmp_path / "run", workers=0, **QUIET)
+    with pytest.raises(RunError, match="training set's checksum"):
+        sn.fit(small, stream[[11, 10, *range(12, 30)]], run_dir=tmp_path / "run", workers=0, **QUIET)

@@ -1,5 +1,6 @@
 """The loss of a whole set: the same in any order, in any batches, with weights of the classes, and in one precision."""
 
+import copy
 import functools
 import random
 from typing import Any
@@ -190,3 +191,30 @@ def test_a_surrounding_autocast_changes_nothing(precision: Any) -> None:
             found = sn.fit(net, (images, labels), (images, labels), progress=False, device="cpu", **options)
         rows.append([*found["loss"], *found["val_loss"]])
     assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("surrounding", [False, True])
+def test_each_step_in_bf16_sees_the_weights_of_the_step_before(surrounding: bool) -> None:
+    torch.manual_seed(0)
+    images, labels = torch.randn(32, 1, 4, 4), torch.arange(32) % 2
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2))
+    twin, expected = copy.deepcopy(net), list[float]()
+    optimizer = torch.optim.SGD(twin.parameters(), 0.5)
+    for _ in range(4):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = twin(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        expected.append(loss.item())
+    options: dict[str, Any] = {
+        "optimizer": "sgd",
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "lr": 0.5,
+    }
+    with torch.autocast("cpu", torch.bfloat16, enabled=surrounding):
+        found = sn.fit(net, (images, labels), epochs=4, precision="bf16", progress=False, device="cpu", **options)
+    assert found["loss"] == pytest.approx(expected, rel=2e-3) and expected[3] < 0.9 * expected[0]

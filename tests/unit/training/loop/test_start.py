@@ -13,7 +13,7 @@ from smallnets import DataError, OptionError
 from smallnets.facts import DataFacts
 from smallnets.training.feed.origin import KNOWN_BY
 
-QUIET: dict[str, Any] = {"progress": False, "device": "cpu"}
+QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "check": False}
 
 
 class Counting(Dataset[tuple[Tensor, int]]):
