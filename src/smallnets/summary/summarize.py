@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ShapeError, message
-from ..models.base import Net
 from .explain import explain, name_of
 from .inputs import (
     Call,
@@ -68,9 +67,6 @@ def summarize(
         call = call_of_inputs("summarize", replica.module, inputs)
     record = trace(replica, call, batch_size)
     failure = explain(replica, record, input_size) if record.failure else None
-    if failure and isinstance(replica.module, Net) and not record.rows:
-        # The net's own check has the better words, the run without it the table up to the layer that gives out.
-        record = trace(unchecked(replica), call, batch_size)
     if failure and not record.rows:
         raise ShapeError(failure)
     return Summary(
@@ -92,16 +88,6 @@ def summarize(
 def trace(replica: Replica, call: Call, batch_size: int) -> Record:
     """Run the replica on abstract inputs."""
     return Recorder(replica).run(*make_inputs(call, batch_size, replica.dtype))
-
-
-def unchecked(replica: Replica) -> Replica:
-    """The replica of a net of the zoo without the check of its input."""
-
-    def take(x: Tensor) -> Tensor:
-        return x
-
-    replica.module.__dict__["check"] = take
-    return replica
 
 
 def total(replica: Replica, record: Record) -> Totals:
