@@ -77,7 +77,7 @@ def summarize(
         totals=total(replica, record),
         modules=record.modules,
         failure=failure,
-        notes=(*misalignments(record), *gaps(record), *recurrent(record)),
+        notes=(*misalignments(record), *gaps(record), *recurrent(replica, record)),
         input_shape=next((shape for shape in record.inputs if len(shape) > 2), record.inputs[0]),
         _memory=partial(saved_bytes, replica, call),
         fields=tuple(record.fields),
@@ -136,8 +136,10 @@ def gaps(record: Record) -> list[str]:
     return notes
 
 
-def recurrent(record: Record) -> list[str]:
-    """A sentence on what training an LSTM keeps, which its kernel alone knows."""
-    paths = [row.path for row in record.rows if row.type == "LSTM"]
-    words = "training_memory counts {} step by step; the kernels of oneDNN and cuDNN keep more, in a form of their own."
-    return [words.format(" and ".join(dict.fromkeys(path or "the LSTM" for path in paths)))] if paths else []
+def recurrent(replica: Replica, record: Record) -> list[str]:
+    """A sentence on what training a recurrent layer keeps, where its kernel alone knows."""
+    layers = {path: layer for path, layer in replica.module.named_modules() if isinstance(layer, nn.RNNBase)}
+    both = {path for path, layer in layers.items() if layer.mode == "LSTM" or layer.bidirectional}
+    whole = [row.path for row in record.rows if row.path in both]
+    words = "training_memory counts {} step by step; the kernels for whole sequences keep more, in a form of their own."
+    return [words.format(" and ".join(path or "the layer" for path in dict.fromkeys(whole)))] if whole else []
