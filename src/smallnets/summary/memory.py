@@ -76,8 +76,8 @@ def attention(
         )
     if query.dim() == 3:  # one head without a dimension of its own
         masks = attn_mask.unsqueeze(-3) if attn_mask is not None and attn_mask.dim() == 3 else attn_mask
-        heads = (tensor.unsqueeze(1) for tensor in (query, key, value))
-        return attention(*heads, masks, dropout_p, is_causal, scale, enable_gqa).squeeze(1)
+        q, k, v = (tensor.unsqueeze(1) for tensor in (query, key, value))
+        return attention(q, k, v, masks, dropout_p, is_causal, scale, enable_gqa).squeeze(1)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = query.new_zeros(attn_mask.shape).masked_fill_(attn_mask.logical_not(), -torch.inf)
     fused: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
