@@ -72,8 +72,8 @@ class Copier:
         return self.memo[key]
 
     def _fresh(self, value: Any) -> Any:
-        if isinstance(value, Tensor) and not value.is_nested:
-            return abstract(value)
+        if isinstance(value, Tensor):  # a nested one has no shape to make another of
+            return copy.deepcopy(value) if value.is_nested else abstract(value)
         if isinstance(value, nn.Module):
             return self.module(value)
         kind = type(value)
@@ -127,7 +127,7 @@ class Copier:
             return twin
         try:
             if hasattr(kind, "__deepcopy__"):
-                return copy.deepcopy(value)  # a nested tensor too, which has no one shape
+                return copy.deepcopy(value)
             if kind in (LOCK, RLOCK):
                 return threading.Lock() if kind is LOCK else threading.RLock()  # the class itself cannot be called
             reduced = value.__reduce_ex__(4)

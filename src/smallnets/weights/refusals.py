@@ -63,6 +63,8 @@ def advice(rows: Sequence[Misfit], fitting: int) -> str:
         return f" Call load_weights with {options}, or build the net as the file has it."
     if not fitting:
         return " It is the file of another net."
+    if any(row.found == "others" for row in rows):
+        return " The net ties what the file has apart: untie it in the net, or take one of them out of the file."
     if all("downsample" in row.name for row in rows):
         return " The shortcuts differ: build the net with the shortcut of the file."
     if any(row.name.endswith("running_mean") and row.found == "missing" for row in rows):
