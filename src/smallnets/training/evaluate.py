@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from ..bars import bar as new_bar
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
 from ..facts import facts_of
@@ -126,7 +126,7 @@ def forward(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Batches in order with their logits, in fp32, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
-    bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
+    bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device)):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from ..data.imageset import ImageStream
 from ..files import whole_file
@@ -47,7 +48,13 @@ def predict(
     parts = list(predict_parts(model, data, batch_size, precision, device, progress))
     ids = tuple(name for part in parts for name in part.ids)
     labels, shares = torch.cat([part.labels for part in parts]), torch.cat([part.probabilities for part in parts])
-    return Predictions(ids, labels, shares, parts[0].classes, parts[0].plan)
+    return Predictions(ids, labels, shares, parts[0].classes, parts[0].plan, pictures=shown_of(data))
+
+
+def shown_of(data: object) -> object:
+    """What can be looked at by number: a set, a Dataset or a batch of pictures, not the batches of a DataLoader."""
+    first = data[0] if isinstance(data, tuple | list) and data else data
+    return first if isinstance(first, Tensor | np.ndarray | Dataset) else None
 
 
 def predict_parts(
