@@ -45,7 +45,7 @@ def tell(text: str) -> None:
 
         if not first_to_tell():
             return
-    print(f"smallnets: {text}", file=sys.stderr)
+    print(f"smallnets: {text.removeprefix('smallnets: ')}", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -133,8 +133,23 @@ def forward(
             if number == 0:
                 check_pictures(tuple(batch.images.shape[1:]), model, who)
             next_batch(batch.images)
-            yield batch, logits_of(model, batch.images, plan, who)
+            logits = logits_of(model, batch.images, plan, who)
+            if number == 0:
+                check_count(logits, samples, who)
+            yield batch, logits
             bar.update(len(batch.labels))
+
+
+def check_count(logits: Tensor, samples: Samples, who: str) -> None:
+    """Refuse a net that gives more or fewer logits than the data has classes, where those are known.
+
+    Raises:
+        OptionError: With both numbers.
+    """
+    if samples.classes is not None and logits.shape[1] != len(samples.classes):
+        needed = len(samples.classes)
+        advice = f"Give the net {needed} outputs."
+        raise OptionError(message(who, f"{needed} logits, one a class", logits.shape[1], advice))
 
 
 def measure(

@@ -50,7 +50,7 @@ class Display:
             for text in self.early:
                 self.say(text)
         if self.notebook:
-            self.run.set_description(label)
+            self.run.set_description_str(label)
         else:
             self.bar = bar(total=self.count, initial=done, desc=label, **look)
         self.updated = time.monotonic()
