@@ -2,6 +2,9 @@
 from . import data as data
 from . import shapes as shapes
 from ._version import __version__ as __version__
+from .diagnosis.diagnose import diagnose as diagnose
+from .diagnosis.finding import Diagnosis as Diagnosis
+from .diagnosis.finding import Finding as Finding
 from .errors import DataError as DataError
 from .errors import OptionError as OptionError
 from .errors import RunError as RunError
@@ -14,6 +17,7 @@ from .experiments.recipe import Recipe as Recipe
 from .experiments.recipe import recipe as recipe
 from .experiments.running import run_recipe as run_recipe
 from .experiments.running import sweep as sweep
+from .facts import DataFacts as DataFacts
 from .models.alexnet import AlexNet as AlexNet
 from .models.alexnet import alexnet as alexnet
 from .models.base import Net as Net

@@ -16,6 +16,13 @@ class DataFacts:
         mean: A number a channel, in [0, 1], that is subtracted; empty where pictures are taken as they are.
         std: Likewise, to divide by.
         source: Where the pictures come from.
+        white: The value that was white in pictures of more than 8 bits a channel; None where there were none.
+
+    A net that was trained elsewhere is told by hand:
+
+    >>> from torch import nn
+    >>> net = nn.Linear(2, 2)
+    >>> net.data_facts = DataFacts(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     """
 
     classes: tuple[str, ...] = ()
@@ -24,6 +31,12 @@ class DataFacts:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     source: str = ""
+    white: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("classes", "size", "mean", "std"):
+            if isinstance(given := getattr(self, name), list):  # as people and JSON write them
+                object.__setattr__(self, name, tuple(given))
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON has them.
@@ -40,15 +53,14 @@ class DataFacts:
         >>> DataFacts.from_dict(DataFacts(("a",), 3, (32, 32)).to_dict()).classes
         ('a',)
         """
-        known: dict[str, Any] = {}
-        for name in cls.__dataclass_fields__.keys() & content.keys():
-            known[name] = tuple(content[name]) if isinstance(content[name], list) else content[name]
-        return cls(**known)
+        return cls(**{name: content[name] for name in cls.__dataclass_fields__.keys() & content.keys()})
 
 
 def facts_of(model: object) -> DataFacts | None:
-    """The facts that ``fit`` or ``load`` left with a net, if it has any."""
+    """The facts that ``fit``, ``load`` or its owner left with a net, if it has any."""
     found = getattr(model, "data_facts", None)
+    if isinstance(found, Mapping):
+        return DataFacts.from_dict(found)
     return found if isinstance(found, DataFacts) else None
 
 

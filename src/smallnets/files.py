@@ -54,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
     """
     try:
         with whole_file(path) as file:
-            file.write(text.encode())
+            file.write(text.encode(errors="backslashreplace"))  # a path may hold bytes that are no UTF-8
     except OSError as error:
         advice = "Free some space." if error.errno == errno.ENOSPC else ""
         raise RunError(message("smallnets", f"to write {path}", first_line(error), advice)) from error

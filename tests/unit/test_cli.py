@@ -319,7 +319,8 @@ def test_of_several_processes_one_predicts(run: Run, trained: Path, monkeypatch:
 
 def test_a_broken_picture_leaves_no_half_written_file(run: Run, trained: Path) -> None:
     (trained / "test" / "dog" / "003.png").write_bytes(b"no picture")
-    code, out, err = run("predict", "run", str(trained / "test"), "--csv", "out.csv", "--batch-size", "4")
+    how = ("--csv", "out.csv", "--batch-size", "4", "--on-error", "raise")
+    code, out, err = run("predict", "run", str(trained / "test"), *how)
     assert code == 2 and out == "" and not list(Path().glob("*out.csv*"))
     assert err.splitlines()[-1].endswith("dog/003.png: not a picture. Mend or remove it.") and "Traceback" not in err
 

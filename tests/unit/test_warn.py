@@ -32,7 +32,7 @@ def test_a_softmax_at_the_end() -> None:
     data = torch.rand(8, 1, 2, 2), torch.arange(8) % 2
     for call in (sn.fit, sn.find_lr):
         options = QUIET if call is sn.fit else {"device": "cpu", "steps": 10}
-        with pytest.warns(UserWarning, match="already look like probabilities") as caught:
+        with pytest.warns(UserWarning, match="fit: output-softmax") as caught:
             here = line() + 1
             call(net, data, **options)  # type: ignore[operator]
         assert [(warning.filename, warning.lineno) for warning in caught] == [(__file__, here)]

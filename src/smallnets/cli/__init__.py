@@ -1,6 +1,7 @@
 """The command line; a file a group of commands. Errors are one line on stderr and exit code 2."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -9,10 +10,10 @@ from collections.abc import Generator
 from typing import TextIO
 
 from ..errors import SmallnetsError
-from . import nets, recipes, training, using
+from . import diagnose, nets, recipes, training, using
 from .app import app
 
-COMMANDS = (nets, training, using, recipes)  # importing them is what puts their commands into the app
+COMMANDS = (nets, diagnose, training, using, recipes)  # importing them is what puts their commands into the app
 
 
 @contextlib.contextmanager
@@ -48,8 +49,16 @@ def tell(text: str) -> None:
     print(f"smallnets: {text.removeprefix('smallnets: ')}", file=sys.stderr)
 
 
+def print_anything() -> None:
+    """Whatever the terminal's encoding: what it does not have is printed as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with its exit code."""
+    print_anything()
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # wherever it stands

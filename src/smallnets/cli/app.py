@@ -15,7 +15,7 @@ app = typer.Typer(
     help="The classic convolutional nets: look at them, train them, use them.\n\n"
     "Start with: smallnets fit lenet5 --data digits --run-dir runs/digits\n\n"
     "Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 a mistake that one line on stderr "
-    "explains, 130 interrupted (saved; the same command goes on), 1 anything else.",
+    "explains, 130 interrupted (saved; the same command goes on), 1 anything else, such as pictures left out.",
 )
 
 

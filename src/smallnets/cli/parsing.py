@@ -21,12 +21,16 @@ Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="digits, mnist, fashion-mnist, cifar10, cifar100, or an image folder SPLIT/CLASS/IMAGE or a zip of one.",
+        help="digits, mnist, fashion-mnist, cifar10, cifar100, a folder SPLIT/CLASS/IMAGE or CLASS/IMAGE, its zip.",
     ),
 ]
 Root = Annotated[Path | None, typer.Option(help="Folder of torchvision's files for the named sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a named set that is not there.")]
 OnError = Annotated[str, typer.Option(help="A broken picture: raise an error, or skip it with a warning.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="Where labels are no folders: a CSV of file and label, or prefix for names such as cat.0.jpg."),
+]
 Limit = Annotated[int | None, typer.Option(help="Use so many pictures of the training split, of each class its share.")]
 JSON = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
@@ -80,6 +84,18 @@ def side(option: str, text: str) -> int | tuple[int, ...]:
     """``"32"`` as a side in pixels, ``"24,32"`` as height and width."""
     found = numbers(option, text)
     return found[0] if len(found) == 1 else found
+
+
+def weights(option: str, text: str) -> tuple[float, ...]:
+    """``"1,20"`` as numbers.
+
+    Raises:
+        OptionError: When they are none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(message(option, "balanced, or a number a class", repr(text))) from error
 
 
 def numbers(option: str, text: str, count: int | None = None) -> tuple[int, ...]:

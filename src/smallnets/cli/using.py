@@ -7,7 +7,7 @@ import typer
 
 from ..errors import check_choice
 from .app import app
-from .parsing import JSON, Data, Device, Download, OnError, Precision, Root, Run, numbers, write_json
+from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, numbers, write_json
 
 
 @app.command()
@@ -15,6 +15,7 @@ def evaluate(
     run_dir: Run,
     data: Data,
     split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
+    labels: Labels = None,
     root: Root = None,
     download: Download = False,
     on_error: OnError = "raise",
@@ -29,7 +30,7 @@ def evaluate(
     """Measure the net of a run on a labelled split: the best epoch's, or the last's where the run was to keep that."""
     from ..data import load
     from ..experiments.runs import open_run
-    from ..experiments.splits import download_once
+    from ..experiments.splits import classes_of, download_once
     from ..training.evaluate import evaluate as measure
     from ..training.group import current_group
     from ..training.plan.plan import choose_device
@@ -37,8 +38,9 @@ def evaluate(
     net, facts = open_run(run_dir)
     group = current_group(choose_device(device))
     # What the run knows of its data is taken from there: its training split need not be here.
-    known = {"size": facts.size, "channels": facts.channels, "stats": (facts.mean, facts.std)}
-    loading = {"classes": list(facts.classes), "root": root, "download": download, "on_error": on_error, **known}
+    known: dict[str, Any] = {"size": facts.size, "channels": facts.channels, "stats": (facts.mean, facts.std)}
+    known |= {"classes": classes_of(data, split, facts.classes, labels), "white": facts.white, "labels": labels}
+    loading = {"root": root, "download": download, "on_error": on_error, **known}
     pictures = load(data, split, **download_once(data, loading, group))
     sides = None if scales is None else numbers("--scales", scales)
     found = measure(
@@ -56,6 +58,8 @@ def evaluate(
         typer.echo(f"without the views: accuracy {found.plan['plain_accuracy']:.4f}")
     for name, value in found.per_class.items():
         typer.echo(f"  {name:<20} {value:.4f}")
+    for note in found.notes:
+        typer.echo(f"note: {note}")
 
 
 @app.command()
@@ -69,37 +73,43 @@ def predict(
         str | None, typer.Option(help="Columns of the CSV: id, predicted, or a class for its probability.  [all]")
     ] = None,
     grid: Annotated[Path | None, typer.Option(help="Draw the pictures with their classes here.")] = None,
+    on_error: Annotated[
+        str, typer.Option(help="A picture that cannot be read: skip it, and end with exit code 1, or raise an error.")
+    ] = "skip",
     batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
     precision: Precision = "auto",
     device: Device = "auto",
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
-    from ..data.pictures import unlabelled
     from ..experiments.report import GRID, in_memory
     from ..experiments.runs import open_run
     from ..training.group import current_group
     from ..training.plan.plan import choose_device
+    from ..training.predict import pictures_of, predict_parts, sorted_by_id, told, write_rows
     from ..training.predict import predict as ask
-    from ..training.predict import predict_parts, sorted_by_id, write_rows
 
     net, facts = open_run(run_dir)
     if not current_group(choose_device(device)).leads:  # one process does it all
         return
-    names = facts.classes
-    assert facts.channels is not None and facts.size is not None  # a net of the zoo takes pictures
-    shape = facts.channels, *facts.size
     kept = None if columns is None else [name.strip() for name in columns.split(",")]
     for name in kept or ():
-        check_choice("--columns", "every column", name, ("id", "predicted", *names))
-    pictures = unlabelled(images, classes=names, shape=shape, mean=facts.mean, std=facts.std)
-    pictures = sorted_by_id(pictures)
-    parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)  # type: ignore[arg-type]  # pyright: ignore
+        check_choice("--columns", "every column", name, ("id", "predicted", *facts.classes))
+    pictures, count = sorted_by_id(pictures_of(net, images)), 0
+    left_out: dict[str, str] = {}
+    how: Any = {"batch_size": batch_size, "precision": precision, "device": device}
+    parts = predict_parts(net, pictures, **how, progress=csv is not None, on_error=on_error, left_out=left_out)  # type: ignore[arg-type]  # pyright: ignore
     if csv is not None:
-        typer.echo(f"{write_rows(parts, csv, kept):,} predictions in {csv}")
+        count = write_rows(parts, csv, kept)
+        typer.echo(f"{count:,} predictions in {csv}")
     else:
         for part in parts:
+            count += len(part)
             for name, label, shares in zip(part.ids, part.labels, part.probabilities, strict=True):
-                typer.echo(f"{name}\t{names[label]}\t{shares.max():.4f}")
+                typer.echo(f"{name}\t{part.classes[label]}\t{shares.max():.4f}")
     if grid is not None:
-        shown = in_memory(pictures[:GRID])
-        ask(net, shown, batch_size=batch_size, precision=precision, device=device).grid(shown.images, grid)  # type: ignore[arg-type]
+        few = [row for row, name in enumerate(pictures.ids) if name not in left_out][:GRID]
+        shown = in_memory(pictures[few])
+        ask(net, shown, **how).grid(shown.images, grid)
+    if left_out:
+        typer.echo(f"smallnets: predict: left out {told(left_out, count)}", err=True)
+        raise typer.Exit(1)

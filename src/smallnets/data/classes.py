@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..errors import DataError, message, nearest
-from .names import class_name, listed
+from .names import class_name, counted, listed
 
 
 def keep_classes(found: Sequence[str], classes: Sequence[str] | None) -> list[str]:
@@ -30,13 +30,21 @@ def names_in(given: object) -> list[str]:
     return [class_name(name) for name in given] if right and isinstance(given, list | tuple) else []
 
 
-def class_map(given: Sequence[str], wanted: Sequence[str], who: str) -> list[int]:
+def class_map(
+    given: Sequence[str],
+    wanted: Sequence[str],
+    who: str,
+    whose: str = "the net",
+    counts: Sequence[int] | None = None,
+) -> list[int]:
     """The place in ``wanted`` of each class of ``given``: the same labels under another class list.
 
     Args:
         given: Classes of a set, by its labels.
         wanted: Classes of the net, by its logits.
         who: The caller, for errors.
+        whose: Whose classes the wanted ones are, for errors.
+        counts: Pictures of each class of ``given``, for errors.
 
     Raises:
         DataError: When a class of the set is none of the net's: which.
@@ -45,8 +53,12 @@ def class_map(given: Sequence[str], wanted: Sequence[str], who: str) -> list[int
     [1, 0]
     """
     place = {class_name(name): number for number, name in enumerate(wanted)}
-    unknown = [repr(name) for name in given if class_name(name) not in place]
+    unknown = [
+        repr(name) + ("" if counts is None else f" with {counted(counts[number], 'picture')}")
+        for number, name in enumerate(given)
+        if class_name(name) not in place
+    ]
     if unknown:
-        advice = "Load the set with classes= of the net's classes."
-        raise DataError(message(who, f"classes of the net ({listed(list(wanted))})", listed(unknown), advice))
+        advice = f"Load the set with classes= of {whose}'s classes, or rename them."
+        raise DataError(message(who, f"classes of {whose} ({listed(list(wanted))})", listed(unknown), advice))
     return [place[class_name(name)] for name in given]

@@ -235,9 +235,9 @@ def splits(source: str | os.PathLike[str]) -> tuple[str, ...]:
     return tuple(tops) if any(top.casefold() in SPLIT_NAMES for top in tops) else ()
 
 
-def has_split(path: Path, split: str) -> bool:
+def has_split(path: Path, split: str, labels: Labels | None = None) -> bool:
     """Whether a folder or zip has a split, by this name or another that means the same (``"valid"`` for ``"val"``)."""
     try:
-        return split == "." or Tree(path, split).folder_of(split) is not None
+        return split == "." or Tree(path, split, labels).folder_of(split) is not None
     except DataError:
         return False

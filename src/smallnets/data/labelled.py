@@ -114,6 +114,8 @@ class Labelled(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: Index) -> Self: ...
     def __getitem__(self, index: int | Index) -> "tuple[Tensor, int] | Self":
         """One sample for an int; for a slice, a list or a tensor (of numbers or truths) a set of its own."""
+        if isinstance(index, Tensor) and index.dim() == 0:  # as a Subset hands over
+            index = int(index)
         if isinstance(index, int | np.integer):
             index = int(index)
             if not -len(self) <= index < len(self):

@@ -178,8 +178,22 @@ def decode(file: BinaryIO, rules: Rules, window: Callable[[int, int], Window] | 
             height, width = found.size if kept is not None else (picture.height, picture.width)
             kept = kept or window(height, width)
             picture = cut(picture, scaled(kept, picture.width / width, picture.height / height), rules)
-        pixels = np.asarray(picture)
-    # Copies: Pillow's own memory is not to be written to, which torch minds.
+        return array_of(picture, rules)
+
+
+def of_picture(picture: Image.Image, rules: Rules) -> Pixels:
+    """Pixels (C, H, W) of a picture that Pillow holds, as of one in a file."""
+    deep_colours = isinstance(picture, ImageFile.ImageFile) and is_wide(picture)
+    picture = upright(picture, rules.exif)
+    if deep_colours:
+        check_shades(picture)
+    picture = shallow(picture, rules.channels, rules.white)
+    return array_of(picture if rules.size is None else cover(picture, rules.size, rules.crop), rules)
+
+
+def array_of(picture: Image.Image, rules: Rules) -> Pixels:
+    """(C, H, W), in memory of its own: Pillow's is not to be written to, which torch minds."""
+    pixels = np.asarray(picture)
     return pixels[None].copy() if rules.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

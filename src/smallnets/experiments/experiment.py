@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..data.names import shown
 from ..data.sources import load
 from ..errors import OptionError, message
 from ..models.base import Net
@@ -26,18 +27,16 @@ from .recipe import Recipe
 from .report import Outcome, report_lines, write_report
 from .runs import open_run, read_report, read_run
 from .splits import (
+    TENTH,
     Pictures,
     Splits,
-    check_test,
     download_once,
-    load_test,
+    layout_of,
     shape_of,
     small_form,
     stratified_part,
     to_size,
 )
-
-VALIDATION = 0.1  # share of the training split that is held out
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class Experiment:
         source: A data set's name or path.
         loading: Keywords of ``load``.
         settings: The options of ``fit``; ``run_dir`` is the folder of everything.
-        val: The split to validate on, or the share of the training split that is held out for it, 0 for none.
+        val: The split to validate on, or the share of the training split that is held out for it, 0 for none; None is
+            the split for it where there is one, else a tenth.
         test: The split to test on, once, at the end; None leaves it out.
         watched: The test split is looked at every epoch, as some reports do; then nothing is held out.
         limit: How many pictures of the training split there are to be, at most.
@@ -66,7 +66,7 @@ class Experiment:
     source: str
     loading: Mapping[str, Any]
     settings: FitOptions
-    val: str | float = VALIDATION
+    val: str | float | None = TENTH
     test: str | None = "test"
     watched: bool = False
     limit: int | None = None
@@ -114,7 +114,7 @@ class Experiment:
         options = json.loads(json.dumps({"name": self.net, **self.options}, default=vars))
         same = all(done["net"].get(name) == value for name, value in options.items())
         same = same and done["epochs"] == self.settings.epochs and not self.settings.changes(config["options"])
-        return same and done["data"] == self.source and done.get("limit") == self.limit and self._asks_as(done)
+        return same and done["data"] == shown(self.source) and done.get("limit") == self.limit and self._asks_as(done)
 
     def _told_again(self, done: Mapping[str, Any], group: Group) -> Iterator[str]:
         if group.leads:
@@ -128,27 +128,33 @@ class Experiment:
             raise OptionError(message("fit", "a test split that is used for nothing else", repr(self.test), advice))
         with torch.device("meta"):
             build(self.net, **self.options)
-        if self.test is not None:
-            check_test(self.source, self.test)
+        layout_of(self.source, self.loading, self.val, self.test)
 
     def _read(self, group: Group) -> tuple[Splits, dict[str, Any], str]:
         """The splits, the builder's options for them, and a line on those that were not asked for."""
         loading = download_once(self.source, self.loading, group)
-        train = load(self.source, "train", **loading)
+        layout = layout_of(self.source, loading, self.val, self.test)
+        train = load(self.source, layout.train, **loading)
         options, said = small_form(self.net, self.options, train) if self.small_forms else (dict(self.options), "")
-        train, loading = to_size(self.net, options, train, self.source, loading)
+        train, loading = to_size(self.net, options, train, self.source, loading, layout.train)
         unseen: dict[str, Any] = loading if self.crop == 1 else {**loading, "crop": self.crop}
+        shares = layout.held_out or (not isinstance(layout.val, str) and layout.val > 0)
+        whole = load(self.source, layout.train, **unseen) if shares and self.crop != 1 else train
+        test: Pictures | None = None
+        if layout.held_out:  # the same pictures whatever the seed, so that runs compare
+            train, _ = train.split(TENTH)
+            whole, test = whole.split(TENTH)
         val: Pictures | None = None
         if self.watched and self.test is not None:
-            val = load(self.source, self.test, **unseen)
-        elif isinstance(self.val, str):
-            val = load(self.source, self.val, **unseen)
-        elif self.val:
-            whole = train if self.crop == 1 else load(self.source, "train", **unseen)
-            _, val = self._part(whole).split(self.val, seed=self.settings.seed)
-            train, _ = self._part(train).split(self.val, seed=self.settings.seed)
-            return Splits(train, val, unseen), options, said
-        return Splits(self._part(train), val, unseen), options, said
+            val = test if layout.test is None else load(self.source, layout.test, **unseen)
+        elif isinstance(layout.val, str):
+            val = load(self.source, layout.val, **unseen)
+        elif layout.val:
+            share = layout.val / (1 - TENTH) if layout.held_out else layout.val
+            _, val = self._part(whole).split(share, seed=self.settings.seed)
+            train, _ = self._part(train).split(share, seed=self.settings.seed)
+            return Splits(train, val, unseen, layout, test), options, said
+        return Splits(self._part(train), val, unseen, layout, test), options, said
 
     def _part(self, train: Pictures) -> Pictures:
         return train if self.limit is None else stratified_part(train, self.limit)
@@ -167,13 +173,26 @@ class Experiment:
         """What data, splits and net it is about."""
         train, shape = splits.train, "x".join(map(str, shape_of(splits.train)))
         names = ", ".join(train.classes[:10]) + (", ..." if len(train.classes) > 10 else "")
-        yield f"data   {self.source}: {len(train.classes)} classes ({names}), pictures {shape}"
-        held = "nothing held out"
-        if splits.val is not None and not self.watched:
-            held = f"{len(splits.val):,} to validate on ({self.val if isinstance(self.val, str) else 'held out'})"
-        look = "not looked at" if self.test is None else "looked at every epoch" if self.watched else "looked at once"
-        yield f"splits {len(train):,} to train on, {held}, split {self.test or 'test'!r} {look}"
+        yield f"data   {shown(self.source)}: {len(train.classes)} classes ({names}), pictures {shape}"
+        yield f"splits {len(train):,} to train on, {self._held(splits)}, {self._tested(splits)}"
+        if splits.layout.said:
+            yield f"note   {splits.layout.said}"
         yield f"net    {self.net}, {sum(p.numel() for p in net.parameters()):,} parameters, run folder {self.folder}"
+
+    def _held(self, splits: Splits) -> str:
+        """What is validated on, in words."""
+        if splits.val is None or self.watched:
+            return "nothing held out"
+        return splits.layout.words_of_val(len(splits.val))
+
+    def _tested(self, splits: Splits) -> str:
+        """What is tested on and when, in words."""
+        look = "looked at every epoch" if self.watched else "looked at once"
+        if splits.test is not None:
+            return f"{len(splits.test):,} to test on (held out), {look}"
+        if splits.layout.test is None:
+            return f"no split {self.test!r}" if self.test else "split 'test' not looked at"
+        return f"split {splits.layout.test!r} {look}"
 
     def _test(self, net: Net, splits: Splits, history: History, group: Group) -> Iterator[str]:
         """Measure the trained net on the test split, every asked way, and write the report."""
@@ -181,14 +200,17 @@ class Experiment:
             "device": self.settings.device,
             "precision": "fp32" if self.settings.deterministic else self.settings.precision,
         }
-        test = None if self.test is None else load_test(self.source, self.test, splits.loading)
+        layout, test = splits.layout, splits.test
+        if layout.test is not None:
+            test = load(self.source, layout.test, **splits.loading)
         metrics = None if test is None else evaluate(net, test, **how)  # all processes share this
         ways = () if test is None else tuple((way, evaluate(net, test, **how, **way).accuracy) for way in self.ways)
         if not group.leads:
             return
-        facts = {"data": self.source, "test_split": self.test, "watched": self.watched, "limit": self.limit}
+        facts = {"data": shown(self.source), "test_split": self.test, "watched": self.watched, "limit": self.limit}
+        facts |= {"validated_on": self._held(splits), "tested_on": self._tested(splits)}
         outcome = Outcome(self.folder, net, splits, history, test, metrics, ways)
         report = write_report(outcome, self.settings, how, self.recipe, facts)
         if test is None and self.test is not None:
-            yield f"No {self.test!r} split in {self.source}: nothing was tested."
+            yield f"No labelled split {self.test!r} in {shown(self.source)}: nothing was tested."
         yield from report_lines(report, self.folder)

@@ -91,6 +91,9 @@ def run_blocks(
     return [*blocks, Heading("Settings"), Table(setting_rows(report, settings)), Heading("Net"), Fixed(summary)]
 
 
+WHERE = (("validated on", "validated_on"), ("tested on", "tested_on"))
+
+
 def result_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     reported = report["reported"] or {}
     rows = [("", "reported", "measured")]
@@ -104,6 +107,7 @@ def result_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows.append(("epochs", "", str(report["epochs"])))
     counts = f"{report['train_pictures']:,}, {report['val_pictures']:,}, {report['test_pictures']:,}"
     rows.append(("pictures to train, validate, test", "", counts))
+    rows += [(name, "", report[key]) for name, key in WHERE if key in report]
     rows.append(("parameters", "", f"{report['parameters']:,}"))
     rows.append(("multiply-accumulates a picture", "", f"{report['macs']:,}"))
     if reported.get("note"):

@@ -107,6 +107,7 @@ def figures(outcome: Outcome, settings: FitOptions) -> dict[str, Any]:
         "val_pictures": 0 if outcome.splits.val is None else len(outcome.splits.val),
         "classes": list(outcome.splits.train.classes),
         "per_class": {name: None if math.isnan(value) else value for name, value in per_class.items()},
+        "notes": [] if metrics is None else list(metrics.notes),
         "ways": [dict(way) for way, _ in outcome.ways],
         "ways_accuracy": [accuracy for _, accuracy in outcome.ways],
         "plan": history.plan,
@@ -187,13 +188,18 @@ def report_lines(report: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield ""
     if report["test_accuracy"] is not None:
         look = "looked at every epoch" if report.get("watched") else "looked at once"
+        look = f"held out, {look}" if "held out" in report.get("tested_on", "") else look
         yield f"test accuracy   {report['test_accuracy']:.4f}  ({report['test_pictures']:,} pictures, {look})"
+    for note in report.get("notes", ()):
+        yield f"note            {note}"
     if (reported := report.get("reported")) and Figure(**reported).test_accuracy is not None:
         yield f"reported        {reported['test_accuracy']:.4f}  ({reported['note']})"
     for way, accuracy in zip(report.get("ways", ()), report.get("ways_accuracy", ()), strict=True):
         yield f"                {accuracy:.4f}  ({way_words(way)})"
     if report["val_accuracy"] is not None and not report.get("watched"):
-        yield f"validation      {report['val_accuracy']:.4f}  ({epoch_words(report)})"
+        held = report.get("validated_on")
+        where = f"; {report['val_pictures']:,} pictures, {held.partition('(')[2].rstrip(')')}" if held else ""
+        yield f"validation      {report['val_accuracy']:.4f}  ({epoch_words(report)}{where})"
     yield f"training took   {report['seconds']:.1f} s  ({report['images_per_second']:,.0f} images/s at best)"
     yield f"parameters      {report['parameters']:,}"
     there = [name for name in FILES.split() if (folder / name).exists()]

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,5 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
     average = None if run.training is None else run.training.average
     net.load_state_dict({**run.weights, **(average or {})})
     facts = run.data.facts
-    facts = replace(facts, classes=facts.classes or tuple(str(label) for label in range(net.num_classes)))
     leave_facts(net, facts)
     return net.eval(), facts

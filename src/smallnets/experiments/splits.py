@@ -1,7 +1,9 @@
 """The pictures of an experiment: which are trained on, held out and tested on, at a size that the net takes."""
 
 import inspect
-from collections.abc import Mapping
+import os
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.archive import existing
+from ..data.folders import find_pictures
 from ..data.imageset import ImageSet, ImageStream
+from ..data.labels import read_labels
+from ..data.names import shown
 from ..data.sources import NAMES, has_split, load
 from ..errors import DataError, ShapeError, check_int, message
 from ..models.build import build, entry
@@ -18,7 +24,32 @@ from ..training.group import Group
 SMALL = 64  # pixels; below it the command line gives a net the form that is made for small pictures
 SMALL_FORMS = {"stem": "cifar", "head": "linear"}  # of ResNets and AlexNet, and of VGGs
 
+TENTH = 0.1  # share that is held out for validation, and for the test where there are no splits
+
 Pictures = ImageSet | ImageStream
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which pictures of a source are for what; settled before any is read.
+
+    Attributes:
+        train: The split to train on; ``"."`` for class folders without splits.
+        val: The split to validate on, or the share of the training split that is held out for it.
+        test: The split to test on; None where there is none.
+        held_out: Whether the test is a share of the training split.
+        said: What a person should know of it.
+    """
+
+    train: str
+    val: str | float
+    test: str | None
+    held_out: bool = False
+    said: str = ""
+
+    def words_of_val(self, count: int) -> str:
+        named = f"split {self.val!r}" if isinstance(self.val, str) else "held out"
+        return f"{count:,} to validate on ({named})"
 
 
 @dataclass(frozen=True)
@@ -29,11 +60,15 @@ class Splits:
         train: What is trained on.
         val: What is validated on, if anything.
         loading: Keywords of ``load`` that bring another split to the same form.
+        layout: Which splits they are.
+        test: What is tested on, where it was held out of the training split.
     """
 
     train: Pictures
     val: Pictures | None
     loading: Mapping[str, Any]
+    layout: Layout
+    test: Pictures | None = None
 
 
 def shape_of(pictures: Pictures) -> tuple[int, int, int]:
@@ -58,14 +93,14 @@ def small_form(net: str, options: Mapping[str, Any], train: Pictures) -> tuple[d
 
 
 def to_size(
-    net: str, options: Mapping[str, Any], train: Pictures, source: str, loading: Mapping[str, Any]
+    net: str, options: Mapping[str, Any], train: Pictures, source: str, loading: Mapping[str, Any], split: str
 ) -> tuple[Pictures, dict[str, Any]]:
     """The training split at a size that the net takes, and the keywords that make other splits alike."""
     if loading.get("size") is None and not takes(net, options, train):
         with torch.device("meta"):
             natural = build(net, **options).input_size
         loading = {**loading, "size": natural[1:]}
-        train = load(source, "train", **loading)
+        train = load(source, split, **loading)
     channels, *size = shape_of(train)
     return train, {**loading, "size": tuple(size), "classes": list(train.classes), "channels": channels}
 
@@ -107,19 +142,67 @@ def stratified_part(pictures: Pictures, count: int) -> Pictures:
     return pictures[torch.from_numpy(chosen)]
 
 
-def check_test(source: str, test: str) -> None:
-    """A test split that was asked for by name is there; its pictures are looked at when all is done."""
-    path = Path(source)
-    if test != "test" and (source in NAMES or (path.exists() and not has_split(path, test))):
-        advice = "Name another, or leave --test out."
-        raise DataError(message("fit", f"a split {test!r} in {source} to test on", "none", advice))
+def layout_of(source: str, loading: Mapping[str, Any], val: str | float | None, test: str | None) -> Layout:
+    """Find out which splits there are; ``val`` None is the one for it, else a tenth of the training split.
+
+    Raises:
+        DataError: When a split that was asked for by name is not there, or one has classes that training has not.
+    """
+    if source in NAMES:
+        if test not in (None, "test"):
+            raise no_split(source, test)
+        return Layout("train", TENTH if val is None else val, test)
+    path = existing("load", source, "an existing folder or zip") if os.sep in source else Path(source)
+    if not path.exists():  # load says what it takes it for
+        return Layout("train", TENTH if val is None else val, test)
+    labels = read_labels(loading.get("labels"), path)
+    if not any(has_split(path, split, labels) for split in ("train", "val", "test")) and not isinstance(val, str):
+        if test not in (None, "test"):
+            raise no_split(source, test)
+        return Layout(".", TENTH if val is None else val, None, held_out=test is not None)
+    if val is None:
+        val = "val" if has_split(path, "val", labels) else TENTH
+    if test is None:
+        return Layout("train", val, None)
+    if not has_split(path, test, labels):
+        if test != "test":
+            raise no_split(source, test)
+        return Layout("train", val, None, said=f"no split 'test' in {shown(source)}: nothing will be tested")
+    try:
+        with warnings.catch_warnings(record=True) as caught:  # to be said before training, not when they are loaded
+            warnings.simplefilter("always")
+            find_pictures(path, test, loading.get("classes"), labels)
+    except DataError as error:
+        if labels is None or test != "test":
+            raise
+        return Layout("train", val, None, said=f"split 'test' has no labels, so nothing will be tested ({error})")
+    return Layout("train", val, test, said="; ".join(str(found.message) for found in caught))
 
 
-def load_test(source: str, test: str, loading: Mapping[str, Any]) -> Pictures | None:
-    """The test split; None where a folder or a zip has none."""
-    if source not in NAMES and not has_split(Path(source).expanduser(), test):
+def classes_of(source: str, split: str, known: Sequence[str], labels: str | None) -> list[str] | None:
+    """The classes by which to load a split that a run is measured on; None leaves them to be mapped by name.
+
+    Where the run's own training split is there, it may have been trained on some of its classes: the others are left
+    out, with a warning.
+
+    Raises:
+        DataError: When the split has a class that its training split has not.
+    """
+    if source in NAMES or not Path(source).exists():
+        return list(known) or None
+    path = Path(source).expanduser()
+    found = read_labels(labels, path)
+    if split == "." or not has_split(path, "train", found):
         return None
-    return load(source, test, **loading)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said when it is loaded
+        find_pictures(path, split, None, found)
+    return list(known) or None
+
+
+def no_split(source: str, test: str | None) -> DataError:
+    advice = "Name another, or leave --test out."
+    return DataError(message("fit", f"a split {test!r} in {shown(source)} to test on", "none", advice))
 
 
 def download_once(source: str, loading: Mapping[str, Any], group: Group) -> dict[str, Any]:

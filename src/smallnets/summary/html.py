@@ -1,40 +1,49 @@
 """The table as a page of its own, and as a plain table for notebooks."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from string import Template
 
-from .blocks import blocks
+from .blocks import Block, blocks
 from .table import Table, number
 from .text import alike, kernel_words, pixels, shape_words, size_units, size_words, units
 
 HERE = Path(__file__).parent
 
 
-def page(summary: Table) -> str:
-    """One self-contained page: drawing, numbers, receptive field over a picture, sortable table."""
+def page(summary: Table, above: str = "", marks: Mapping[str, tuple[str, str]] | None = None) -> str:
+    """One self-contained page: drawing, numbers, receptive field over a picture, sortable table.
+
+    Args:
+        summary: What to show.
+        above: HTML to put before the drawing.
+        marks: Modules whose blocks are marked: a class of the style sheet and what to say, by path.
+    """
     template = Template((HERE / "page.html").read_text(encoding="utf-8"))
     batch = f", a batch of {summary.batch_size}" if summary.batch_size > 1 else ""
     return template.substitute(
         title=escape(summary.model),
         subtitle=escape(f"{size_words(summary.input_size)}{batch}"),
         figures=figures(summary),
-        remarks=remarks(summary),
+        remarks=above + remarks(summary),
         # A closing tag inside a string would end the script; JSON has an escape for it.
-        data=data(summary).replace("<", "\\u003c"),
+        data=data(summary, marks or {}).replace("<", "\\u003c"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
     )
 
 
-def data(summary: Table) -> str:
+def data(summary: Table, marks: Mapping[str, tuple[str, str]]) -> str:
     """What the page's script draws."""
+    drawn = blocks(summary)
     shape = summary.input_shape
     maps = [index for index, row in enumerate(summary.rows) if row.receptive_field and len(row.shape) == 4]
     content = {
         "rows": [asdict(row) for row in summary.rows],
-        "blocks": [asdict(block) for block in blocks(summary)],
+        "blocks": [asdict(block) for block in drawn],
+        "marks": {index: mark for index, block in enumerate(drawn) if (mark := mark_of(block, summary, marks))},
         "totals": asdict(summary.totals),
         "outputs": sum(row.activation_bytes for row in summary.rows),
         "input": shape,
@@ -43,6 +52,13 @@ def data(summary: Table) -> str:
         "start": maps[len(maps) // 2] if maps else 0,
     }
     return json.dumps(content, default=number, separators=(",", ":"))
+
+
+def mark_of(block: Block, summary: Table, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """The mark of the layers that a block draws, or of the innermost module around them."""
+    paths = [summary.rows[row].path for row in block.rows]
+    around = [path for path in marks if any(one == path or one.startswith(f"{path}.") for one in paths)]
+    return marks[max(around, key=len)] if around else None
 
 
 def figures(summary: Table) -> str:

@@ -87,6 +87,8 @@ function drawBlocks() {
     make(g, "path", { class: "top", d: `M${x} ${y} l${d} ${-e} h${w} l${-d} ${e} z` });
     make(g, "path", { class: "side", d: `M${x + w} ${y} l${d} ${-e} v${h} l${-d} ${e} z` });
     make(g, "rect", { class: "front", x, y, width: w, height: h });
+    const [kind, said] = net.marks[index] ?? [];
+    if (kind) make(make(g, "g", { class: `mark ${kind}` }), "circle", { cx: x + w / 2 + d / 2, cy: y - e - 7, r: 4.5 }).append(make(g, "title", {}, said));
     const row = block.rows.length ? block.rows[0] : -1;
     for (const event of ["pointerenter", "click", "focus"]) g.addEventListener(event, () => select(row, event === "click"));
     return g;

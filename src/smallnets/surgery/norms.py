@@ -1,37 +1,29 @@
-"""Batch norms whose statistics stay as they are, whatever ``train()`` says."""
+"""Norms whose statistics stay as they are, whatever ``train()`` says."""
 
-from typing import Self
+import functools
 
 from torch import nn
 
 
-class FrozenBatchNorm1d(nn.BatchNorm1d):
-    """A batch norm that stays in eval mode."""
-
-    def train(self, mode: bool = True) -> Self:
-        return super().train(False)
-
-
-class FrozenBatchNorm2d(nn.BatchNorm2d):
-    """A batch norm that stays in eval mode."""
-
-    def train(self, mode: bool = True) -> Self:
-        return super().train(False)
-
-
-FROZEN: dict[type[nn.Module], type[nn.Module]] = {
-    nn.BatchNorm1d: FrozenBatchNorm1d,
-    nn.BatchNorm2d: FrozenBatchNorm2d,
-}
-THAWED = {frozen: plain for plain, frozen in FROZEN.items()}
+def has_statistics(layer: nn.Module) -> bool:
+    """Whether a layer keeps running statistics: a batch norm of any kind, some instance norms, somebody's own norm."""
+    return "running_mean" in dict(layer.named_buffers(recurse=False))
 
 
 def set_frozen(layer: nn.Module, frozen: bool) -> None:
-    """Make a batch norm one that stays in eval mode, or one that follows the net again; other layers are left alone.
+    """Make a norm stay in eval mode, or follow the net again; other layers are left alone.
 
-    The object stays the same, so that optimizers, hooks and feature pyramids which hold it see the change.
+    Its class and the object stay: quantisers and fusers look at the one, optimizers and hooks at the other.
     """
-    change = FROZEN if frozen else THAWED
-    if type(layer) in change:
-        layer.__class__ = change[type(layer)]
-        layer.train(layer.training)
+    if not has_statistics(layer):
+        return
+    if frozen:
+        layer.__dict__["train"] = functools.partial(stay, layer)
+    else:
+        layer.__dict__.pop("train", None)
+    layer.train(layer.training)
+
+
+def stay(layer: nn.Module, mode: bool = True) -> nn.Module:
+    """``train`` of a frozen layer, which a copy or a pickle takes along."""
+    return type(layer).train(layer, False)

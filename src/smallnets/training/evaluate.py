@@ -1,7 +1,7 @@
 """``evaluate``: every sample once, equally weighted, summed in float64 in batch order."""
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
@@ -9,18 +9,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from ..bars import bar as new_bar
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
-from ..facts import facts_of
+from ..facts import DataFacts, facts_of
+from ..warn import warn
 from .feed.batches import Batch, in_order, plan_batches
-from .feed.samples import DataLike, Samples, check_classes, check_pictures, understand, workers_errors_plain
+from .feed.samples import (
+    DataLike,
+    Samples,
+    check_classes,
+    check_first,
+    check_pictures,
+    understand,
+    workers_errors_plain,
+)
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
-from .options import Loss, Precision
+from .options import Precision
 from .plan.inference import fastest
-from .plan.plan import Plan, choose_device, logits_of
+from .plan.plan import Plan, choose_device, logits_of, without_autocast
 from .plan.threads import steady_threads
 from .preserve import preserved
 from .records import PlanRecord
@@ -43,7 +53,9 @@ def evaluate(
 
     Args:
         model: A net that returns logits; left as it was (train flags, device, RNG).
-        data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader.
+        data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader. uint8 pictures are
+            normalised by the mean and std of the net's ``data_facts``, else by their set's; floats are taken as they
+            are. Where net and data both have names of classes, labels are mapped by name.
         tta: Average the probabilities over several views: ``"flip"`` (the picture and its mirror image), ``"ten-crop"``
             (Krizhevsky et al. 2012), ``"dense"`` (Simonyan & Zisserman 2015: the linear layers as convolutions over
             the whole picture and its mirror image; VGG and AlexNet). ``plan["plain_accuracy"]`` is the one without.
@@ -81,6 +93,19 @@ def evaluate(
         return replace(several, plan={**several.plan, **gains, **seen})
 
 
+SetLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # of a batch: the mean, and the weight that it counts with
+
+
+def plain_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropy, every sample of the same weight."""
+    return averaged(F.cross_entropy(logits, labels), labels)
+
+
+def averaged(mean: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """A batch's mean, which counts with its size."""
+    return mean, torch.full_like(mean, len(labels))
+
+
 class Ready(NamedTuple):
     """A net that is ready to be asked: as fast as it gets, how to run it, what that gains, and what to look at."""
 
@@ -100,19 +125,30 @@ def ready(
     precision: Precision,
     device: str | torch.device,
     shared: bool = False,
+    left_out: dict[str, str] | None = None,
 ) -> Generator[Ready, None, None]:
-    """Understand what is asked; in the end the net is as it was. ``shared`` is work for all of several processes."""
+    """Understand what is asked; in the end the net is as it was.
+
+    ``shared`` is work for all of several processes; ``left_out`` takes the pictures of a stream that cannot be read.
+    """
     check_int(who, "batch_size", batch_size)
     check_choice(who, "precision", precision, get_args(Precision))
     place = choose_device(device)
     with preserved(model):
-        facts = facts_of(model)
-        samples = understand(data, who, None if facts is None else (facts.mean, facts.std), model)
-        check_pictures(samples.shape, model, who)
+        samples = understand(data, who, model, known_facts(model))
+        if left_out is not None:
+            samples = replace(samples, left_out=left_out)
+        check_first(samples, model, who)
         check_classes(samples, model, who)
         model.to(place).eval()
         group = current_group(place) if shared else Group()
         yield Ready(*fastest(model, samples, batch_size, precision, place, group), samples, group)
+
+
+def known_facts(model: nn.Module) -> DataFacts:
+    """What a net knows of its data; names of classes that no longer are those of its outputs are none."""
+    facts, outputs = facts_of(model) or DataFacts(), getattr(model, "num_classes", None)
+    return replace(facts, classes=()) if outputs not in (None, len(facts.classes)) else facts
 
 
 def forward(
@@ -128,8 +164,9 @@ def forward(
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
     bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
-    with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
-        for number, batch in enumerate(in_order(samples, batches, plan.device)):
+    plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training
+    with bar, torch.inference_mode(), plain, workers_errors_plain(), steady as next_batch:
+        for number, batch in enumerate(in_order(samples, batches, plan.device, who)):
             if number == 0:
                 check_pictures(tuple(batch.images.shape[1:]), model, who)
             next_batch(batch.images)
@@ -137,7 +174,10 @@ def forward(
             if number == 0:
                 check_count(logits, samples, who)
             yield batch, logits
+            done += len(batch.labels)
             bar.update(len(batch.labels))
+    if isinstance(samples.data, DataLoader) and samples.data.drop_last and done < samples.count:
+        warn(f"{who}: left out {samples.count - done} samples, for the DataLoader drops its last batch")
 
 
 def check_count(logits: Tensor, samples: Samples, who: str) -> None:
@@ -160,38 +200,37 @@ def measure(
     *,
     group: Group,
     topk: tuple[int, ...] = (1,),
-    loss: Loss = F.cross_entropy,
+    loss: SetLoss = plain_loss,
     progress: bool = False,
+    who: str = "evaluate",
 ) -> Metrics:
     """Metrics of a net in eval mode; batches are dealt to the processes whole."""
     every = plan_batches(samples.count, batch_size)
     if group.world > 1 and samples.is_loader:
         advice = "Give the Dataset itself, or an ImageSet."
-        raise OptionError(message("evaluate", "data that can be dealt out", "a DataLoader under torchrun", advice))
+        raise OptionError(message(who, "data that can be dealt out", "a DataLoader under torchrun", advice))
     mine = every[group.rank :: group.world]
     losses: list[Tensor] = []
-    counts: list[int] = []
     hits: list[Tensor] = []
     confusion: Tensor | None = None
     ranks: tuple[int, ...] = ()
-    for batch, logits in forward(model, samples, batch_size, plan, progress and group.leads, mine):
+    for batch, logits in forward(model, samples, batch_size, plan, progress and group.leads, mine, who):
         classes = logits.shape[1]
         if confusion is None or samples.labels is None:
-            check_labels("evaluate", (batch.labels if samples.labels is None else samples.labels).cpu(), classes)
+            check_labels(who, (batch.labels if samples.labels is None else samples.labels).cpu(), classes)
         if confusion is None:
             ranks = tuple(rank for rank in topk if rank <= classes)
             confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
-        losses.append(loss(logits, batch.labels))
-        counts.append(len(batch.labels))
+        mean, weight = loss(logits, batch.labels)
+        losses.append(torch.stack([mean, weight.to(mean)]))
         hits.append(top_hits(logits, batch.labels, ranks))
         cells = batch.labels * classes + logits.argmax(dim=1)  # bincount would wait for a GPU
         confusion.index_add_(0, cells, torch.ones_like(cells))
-    return collect(losses, counts, hits, confusion, ranks, samples, plan, group)
+    return collect(losses, hits, confusion, ranks, samples, plan, group)
 
 
 def collect(
     losses: list[Tensor],
-    counts: list[int],
     hits: list[Tensor],
     confusion: Tensor | None,
     ranks: tuple[int, ...],
@@ -201,17 +240,23 @@ def collect(
 ) -> Metrics:
     """Bring the processes' rows together in batch order."""
     # Added up on the host: in float64, which not every device has.
-    rows = torch.stack(losses).cpu().double().numpy() * np.array(counts) if losses else np.zeros(0)
+    rows = torch.stack(losses).cpu().double().numpy() if losses else np.zeros((0, 2))
+    rows[:, 0] = np.where(rows[:, 1] > 0, rows[:, 0] * rows[:, 1], 0)  # sums, and the weights that they are of
     found = torch.stack(hits).cpu().numpy() if losses else np.zeros((0, len(ranks)), dtype=np.int64)
     parts = group.gather((rows, found, None if confusion is None else confusion.cpu(), ranks))
     ranks = next(part[3] for part in parts if part[2] is not None)
     batches = sum(len(part[0]) for part in parts)
-    all_losses, all_hits = np.zeros(batches), np.zeros((batches, len(ranks)), dtype=np.int64)
+    all_losses, all_hits = np.zeros((batches, 2)), np.zeros((batches, len(ranks)), dtype=np.int64)
     for rank, (part, hit, _, _) in enumerate(parts):
         if len(part):
             all_losses[rank :: group.world], all_hits[rank :: group.world] = part, hit
     total = torch.stack([part[2] for part in parts if part[2] is not None]).sum(dim=0)
     classes = round(len(total) ** 0.5)
-    names = samples.classes if samples.classes is not None and len(samples.classes) == classes else None
-    names = names or tuple(str(label) for label in range(classes))
+    names = named(samples, classes)
     return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_record())
+
+
+def named(samples: Samples, logits: int) -> tuple[str, ...]:
+    """Names of the classes, as far as they are those of the logits; else their numbers."""
+    known = samples.classes
+    return known if known is not None and len(known) == logits else tuple(str(label) for label in range(logits))

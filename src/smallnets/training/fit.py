@@ -16,6 +16,8 @@ from .loop.start import begin
 from .options import (
     AugmentLike,
     Callback,
+    ClassWeights,
+    Decay,
     FitOptions,
     LossLike,
     Monitor,
@@ -26,6 +28,7 @@ from .options import (
     Switch,
     Workers,
 )  # fmt: skip
+from .options import class_weights as numbers_of
 from .preserve import preserved
 
 
@@ -65,6 +68,9 @@ def fit(
     progress: bool = True,
     tensorboard: bool = False,
     callbacks: Sequence[Callback] = (),
+    check: bool = True,
+    class_weights: ClassWeights | None = None,
+    decay: Decay = "all",
     options: FitOptions | None = None,
 ) -> History:
     """Train a net on labelled pictures, in place.
@@ -74,19 +80,24 @@ def fit(
             were, as do torch's global flags and the generators of torch, NumPy and Python. The facts of the training
             set stay with it, as ``model.data_facts``: ``evaluate`` and ``predict`` normalise by them.
         train: An ImageSet or ImageStream, a pair of tensors or arrays (images (N, C, H, W), labels (N,)), a Dataset
-            of (image, label), or a DataLoader, which is taken as it comes, and draws from ``seed`` and epoch.
-        val: Data of the same kinds to measure after each epoch. Never the test set.
+            of (image, label), or a DataLoader, which is taken as it comes, and draws from ``seed`` and epoch. uint8
+            pictures of a set or a pair are normalised by its mean and std, those of a Dataset divided by 255; floats
+            are taken as they are.
+        val: Data of the same kinds to measure after each epoch, normalised as ``train`` is, and labelled by the names
+            of its classes where both have some. Never the test set.
         epochs: The final total, also when a run is resumed.
         batch_size: Samples an update sees, over all processes.
         lr: The highest learning rate.
         optimizer: ``"sgd"`` (no Nesterov), ``"adam"``, ``"adamw"``, an instance with rates of its own, or a factory of
             parameters and, if it takes one, ``lr``.
         momentum: Of ``"sgd"``.
-        weight_decay: Decoupled in ``"adamw"``, added to the gradient in the others.
+        weight_decay: Decoupled in ``"adamw"``, added to the gradient in the others; of what ``decay`` says.
         schedule: ``"constant"``, ``"cosine"``, ``"onecycle"``, ``"plateau"``, ``"step(epochs, factor)"``, or
             ``f(step, total_steps)`` that gives a factor of ``lr``.
         warmup_epochs: Epochs of linear warm-up in front.
-        loss: ``"cross-entropy"``, a module, or a function of (logits, labels) that gives a mean.
+        loss: ``"cross-entropy"``, a module, or a function of (logits, labels) that gives a mean. On validation data it
+            is that of the whole set, also with the class weights of torch's CrossEntropyLoss and NLLLoss; any other
+            loss of yours can only be averaged over batches, by their size.
         label_smoothing: Of ``"cross-entropy"`` in training; validation reports it without.
         augment: ``"auto"`` (by the source: small shifts for handwriting, crop and flip below 64 pixels, resized crop
             and flip above), ``"none"``, ``"crop"``, ``"crop-flip"``, ``"resized-crop-flip"`` (of at least 8 % of the
@@ -115,6 +126,11 @@ def fit(
         progress: Show a bar an epoch on a terminal, a line an epoch elsewhere.
         tensorboard: Write the history for TensorBoard, too.
         callbacks: Called with each epoch's row; a true answer stops the run.
+        check: Warn of classic mistakes that one forward pass of a few pictures shows, as ``diagnose`` names them.
+        class_weights: Of ``"cross-entropy"``, as torch's ``weight``, in training and validation: a number a class, or
+            ``"balanced"``: samples / (classes * samples of the class), as scikit-learn's.
+        decay: What ``weight_decay`` holds for: ``"all"`` parameters, biases and norms included, as in torch, or
+            ``"weights"``, those of more than one dimension.
         options: All of the above as one ``FitOptions``, instead of keywords.
 
     Returns:
@@ -133,6 +149,7 @@ def fit(
     given = {name: value for name, value in locals().items() if name not in ("model", "train", "val", "options")}
     check_kinds(callbacks, options)
     given["callbacks"] = tuple(callbacks)
+    given["class_weights"] = numbers_of(class_weights)
     given["device"] = str(device)
     given["run_dir"] = None if run_dir is None else os.fspath(run_dir)
     if options is None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..data.imageset import ImageSet
+from ..data.names import listed
 from ..errors import DataError, message
 from ..files import write_text
 from .records import PlanRecord
@@ -36,6 +37,7 @@ class Metrics:
         confusion: (classes, classes) counts; rows are the true class, columns the predicted one.
         n: Samples measured, each once.
         plan: How it was computed.
+        notes: What else there is to know, such as classes without samples.
     """
 
     loss: float
@@ -45,6 +47,7 @@ class Metrics:
     confusion: Tensor
     n: int
     plan: PlanRecord = field(default_factory=PlanRecord)
+    notes: tuple[str, ...] = ()
 
     def plot_confusion(self, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the confusion matrix; save it when a path is given."""
@@ -78,6 +81,7 @@ class Predictions:
         probabilities: (N, classes) float32, softmax of the logits.
         classes: Names of the classes.
         plan: How they were computed, and how well that agrees with fp32 where it is not.
+        left_out: Pictures that could not be read, which are not among the others, and why.
         pictures: What was asked, one a prediction, for a notebook to show; None where it comes in batches only.
     """
 
@@ -86,6 +90,7 @@ class Predictions:
     probabilities: Tensor
     classes: tuple[str, ...]
     plan: PlanRecord = field(default_factory=PlanRecord)
+    left_out: dict[str, str] = field(default_factory=dict)
     pictures: object = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -152,18 +157,30 @@ def metrics_from(
     classes: tuple[str, ...],
     plan: PlanRecord,
 ) -> Metrics:
-    """Metrics out of a row a batch, summed in batch order in float64."""
+    """Metrics out of a row a batch, summed in batch order in float64.
+
+    Args:
+        losses: (batches, 2): the sum of a batch's losses, and the weight that it is the sum of.
+        hits: (batches, ranks): how many labels were among the largest logits.
+        confusion: (classes, classes) counts.
+        ranks: Of ``hits``.
+        classes: Names.
+        plan: How it was computed.
+    """
     n = int(confusion.sum())
     right = confusion.diagonal()
     seen = confusion.sum(dim=1)
     per_class = {
         name: (int(r) / int(s) if s else float("nan")) for name, r, s in zip(classes, right, seen, strict=True)
     }
-    total = 0.0
-    for loss in losses.tolist():  # one after the other: the same sum on any number of processes
-        total += loss
+    total, weight = 0.0, 0.0
+    for loss, counts in losses.tolist():  # one after the other: the same sum on any number of processes
+        total, weight = total + loss, weight + counts
     topk = {rank: int(hits[:, place].sum()) / n for place, rank in enumerate(ranks)}
-    return Metrics(total / n, int(right.sum()) / n, topk, per_class, confusion, n, plan)
+    absent = [name for name, count in zip(classes, seen.tolist(), strict=True) if not count]
+    notes = (f"no samples of {listed(absent)}, whose accuracy is not a number",) if absent else ()
+    mean = total / weight if weight else float("nan")
+    return Metrics(mean, int(right.sum()) / n, topk, per_class, confusion, n, plan, notes)
 
 
 def top_hits(logits: Tensor, labels: Tensor, ranks: tuple[int, ...]) -> Tensor:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -31,9 +31,11 @@ Resume = Literal["auto", "never", "changed"]
 Switch = Literal["auto"] | bool
 Workers = Literal["auto"] | int
 Callback = Callable[[Row], object]
+ClassWeights = Literal["balanced"] | Tensor | Sequence[float]
+Decay = Literal["all", "weights"]
 
 # Settings that change nothing of what is computed, so a run may go on with others.
-FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks")
+FREE = ("run_dir", "resume", "save_every", "device", "workers", "progress", "tensorboard", "callbacks", "check")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class FitOptions:
     progress: bool = True
     tensorboard: bool = False
     callbacks: tuple[Callback, ...] = ()
+    check: bool = True
+    class_weights: ClassWeights | None = None  # kept as numbers
+    decay: Decay = "all"
 
     def __post_init__(self) -> None:
         who = "fit"
@@ -97,10 +102,12 @@ class FitOptions:
             check_number(who, "clip_norm", self.clip_norm, 0)
         if self.workers != "auto":
             check_int(who, "workers", self.workers, 0)
+        object.__setattr__(self, "class_weights", class_weights(self.class_weights))
         choices: dict[str, tuple[object, ...]] = {
             "precision": get_args(Precision), "resume": get_args(Resume), "monitor": get_args(Monitor),
+            "decay": get_args(Decay),
             **dict.fromkeys(("channels_last", "compile"), ("auto", True, False)),
-            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard"), (True, False)),
+            **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard", "check"), (True, False)),
         }  # fmt: skip
         for name, allowed in choices.items():
             check_choice(who, name, getattr(self, name), allowed)
@@ -155,6 +162,27 @@ def check_callable(name: str, given: object) -> None:
     """Refuse a setting that is neither a name nor something callable, an optimiser included."""
     if not isinstance(given, str | torch.optim.Optimizer) and not callable(given):
         raise OptionError(message("fit", f"{name} to be a name or a callable", repr(given)))
+
+
+def class_weights(given: object) -> Literal["balanced"] | tuple[float, ...] | None:
+    """Weights of classes as numbers.
+
+    Raises:
+        OptionError: When they are none.
+
+    >>> class_weights(torch.tensor([1.0, 20.0]))
+    (1.0, 20.0)
+    """
+    if given is None or (isinstance(given, str) and given == "balanced"):
+        return given if given is None else "balanced"
+    try:
+        found = torch.as_tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.zeros(0)
+    if found.dim() != 1 or not len(found) or not found.isfinite().all() or (found < 0).any() or not found.sum():
+        wanted = "class_weights to be 'balanced', or a number a class, none negative"
+        raise OptionError(message("fit", wanted, repr(given)[:100]))
+    return tuple(found.tolist())
 
 
 def qualified_name(thing: object) -> str:

@@ -1,5 +1,6 @@
 """What learns, and how fast."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,56 @@ def test_bad_rates_are_refused(lr: Any, decay: float) -> None:
 def test_a_model_that_is_all_frozen_is_refused() -> None:
     with pytest.raises(sn.OptionError, match="expected parameters that learn"):
         sn.parameter_groups(sn.resnet20().requires_grad_(False), 0.1)
+
+
+class Own(nn.BatchNorm2d):
+    """A norm of somebody's own."""
+
+
+class Statistics(nn.Module):
+    """A norm that is nobody's subclass."""
+
+    running_mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.running_mean += 1
+        return x
+
+
+NORMS: list[Any] = [
+    (nn.BatchNorm1d(2), (4, 2, 5)), (nn.BatchNorm2d(2), (4, 2, 5, 5)), (nn.BatchNorm3d(2), (4, 2, 3, 3, 3)),
+    (nn.SyncBatchNorm(2), (4, 2, 5, 5)), (nn.InstanceNorm2d(2, track_running_stats=True), (4, 2, 5, 5)),
+    (nn.InstanceNorm1d(2, track_running_stats=True), (4, 2, 5)), (Own(2), (4, 2, 5, 5)), (Statistics(), (4, 2, 5, 5)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("norm", "shape"), NORMS, ids=[type(norm).__name__ for norm, _ in NORMS])
+def test_every_kind_of_norm_is_held_still_in_a_copy_and_a_pickle_too(
+    norm: nn.Module, shape: Any, tmp_path: Path
+) -> None:
+    kind = type(norm)
+    net = sn.freeze(nn.Sequential(nn.Sequential(norm), nn.Identity()), upto="0")
+    torch.save(net, tmp_path / "net.pt")
+    for each in (net, copy.deepcopy(net), torch.load(tmp_path / "net.pt", weights_only=False)):
+        found = each[0][0]
+        assert type(found) is kind
+        before = copy.deepcopy(found.state_dict())
+        each.train()
+        assert not found.training
+        if kind is not nn.SyncBatchNorm:  # which runs on a GPU alone
+            each(torch.randn(shape) + 3)
+        assert all(torch.equal(value, before[name]) for name, value in found.state_dict().items())
+        sn.freeze(each, upto=None)
+        assert each.train()[0][0].training and "train" not in vars(found)
+
+
+def test_frozen_norms_stay_still_in_fit() -> None:
+    net = sn.freeze(nn.Sequential(nn.Conv2d(1, 2, 3), Own(2), nn.Flatten(), nn.Linear(72, 2)), upto="1")
+    before = copy.deepcopy(net[1].state_dict())
+    sn.fit(net, (torch.randn(16, 1, 8, 8), torch.arange(16) % 2), epochs=2, progress=False, device="cpu")
+    assert all(torch.equal(value, before[name]) for name, value in net[1].state_dict().items())

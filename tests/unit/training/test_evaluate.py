@@ -79,7 +79,8 @@ def test_sums_are_float64_in_batch_order() -> None:
         total += part.item()
     assert sn.evaluate(Scripted(), (images, labels), batch_size=3).loss == total / 1000
     losses = np.array([1e16, *[1.0] * 14, -1e16])  # a one is lost beside 1e16; pairwise summation keeps some
-    assert metrics_from(losses, np.zeros((16, 0)), torch.eye(2), (), ("a", "b"), {}).loss == 0 != losses.sum()
+    rows = np.stack([losses, np.ones(16)], axis=1)
+    assert metrics_from(rows, np.zeros((16, 0)), torch.eye(2), (), ("a", "b"), {}).loss == 0 != losses.sum()
 
 
 def test_predictions(tmp_path: Path) -> None:
@@ -125,9 +126,12 @@ def test_the_grid_tells_what_is_wrong_where_the_truth_is_known() -> None:
 
 
 def test_images_alone_can_be_predicted() -> None:
-    images = load("digits", "test").images[:5]
+    images, model = load("digits", "test").images[:5], sn.lenet5()
+    assert sn.predict(model, images.float()).probabilities.shape == (5, 10)
+    model.data_facts = sn.DataFacts(mean=(0.2,), std=(0.3,))  # type: ignore[assignment]
     for data in (images, images.numpy(), images.float()):
-        assert sn.predict(sn.lenet5(), data).probabilities.shape == (5, 10)
+        assert sn.predict(model, data).probabilities.shape == (5, 10)
+    assert len(sn.predict(model, images[0])) == 1
 
 
 def test_the_confusion_matrix_is_drawn(tmp_path: Path) -> None:

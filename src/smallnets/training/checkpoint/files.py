@@ -4,6 +4,7 @@ A checkpoint is what ``torch.save`` writes: a zip, here with the SHA-256 of all 
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import pickle
@@ -43,8 +44,12 @@ def written(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None, N
             yield file
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
-        text = message("fit", f"to write {path}", first_line(error), f"Free some space; {left}.")
-        raise RunError(text) from error
+        full = getattr(error, "errno", errno.ENOSPC) == errno.ENOSPC  # torch does not tell, and rarely fails otherwise
+        advice = f"Free some space; {left}." if full else f"{left}."
+        got = first_line(error)
+        if not path.parent.is_dir():
+            got, advice = "that its folder is gone", "Leave the run folder where it is while fit runs."
+        raise RunError(message("fit", f"to write {path}", got, advice)) from error
 
 
 def seal(file: BinaryIO) -> None:

@@ -66,7 +66,7 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         with written(self.path / name) as file:
-            file.write(text.encode())
+            file.write(text.encode(errors="backslashreplace"))  # a path may hold bytes that are no UTF-8
 
 
 def read(path: Path) -> Checkpoint:

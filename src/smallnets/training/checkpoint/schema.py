@@ -85,6 +85,9 @@ class DataRecord:
             "training set's shape": (list(self.shape), list(other.shape)),
             "validation set's checksum": (self.validation, other.validation),
         }
+        if not self.checksum:  # an older version's, of a Dataset, of which it noted nothing
+            for part in ("training set's classes", "training set's checksum", "validation set's checksum"):
+                del named[part]
         return [f"{name} {old!r} -> {new!r}" for name, (old, new) in named.items() if old != new]
 
 

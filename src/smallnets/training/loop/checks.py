@@ -4,15 +4,20 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ...data.names import counted, listed
+from ...diagnosis.diagnose import first_look
 from ...errors import DataError, OptionError, message
 from ...warn import warn
 from ..evaluate import check_count
 from ..feed.batches import Batch
-from ..feed.samples import Samples, check_classes, check_pictures, shape_of
+from ..feed.samples import Samples, check_classes, check_pictures
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of
 from ..preserve import named_tensors
+
+CHECKED = 4  # pictures of the first batch that the rules see
+LINES = 3  # of warnings
 
 
 def check_run(
@@ -27,11 +32,7 @@ def check_run(
     check_pictures(train.shape, model, "fit")
     check_classes(train, model, "fit")
     if val is not None:
-        check_pictures(shape_of(val), model, "fit")
         check_classes(val, model, "fit")
-        if None not in (train.classes, val.classes) and train.classes != val.classes:
-            advice = "Load both with the same classes=."
-            raise DataError(message("fit", f"val to have train's classes {train.classes}", val.classes, advice))
         if val.is_loader and group.world > 1:
             advice = "Give the Dataset itself, or an ImageSet."
             raise OptionError(message("fit", "validation data that can be dealt out", "a DataLoader", advice))
@@ -83,10 +84,31 @@ def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
     if known is None and logits.shape[1] < needed:
         advice = f"Give the net {needed} outputs."
         raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
-    sums = logits.sum(dim=1)
-    if (logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        warn(
-            "fit: the net's outputs already look like probabilities; cross entropy applies a softmax itself, "
-            "so remove the one at the end of the net"
-        )
     return logits.shape[1]
+
+
+def counted_words(train: Samples, val: Samples | None, logits: int) -> str:
+    """How many pictures of how many classes a run trains and validates on."""
+    words = f"training on {of_classes(train, logits)}"
+    return words if val is None else f"{words}, validating on {of_classes(val, logits)}"
+
+
+def of_classes(samples: Samples, logits: int) -> str:
+    """How many samples there are, of how many classes; those that have none are named."""
+    text = f"{counted(samples.count, 'picture')} of {counted(logits, 'class', 'classes')}"
+    if samples.labels is None:
+        return text
+    present = torch.bincount(samples.labels, minlength=logits)[:logits] > 0
+    absent = [(samples.classes or tuple(map(str, range(logits))))[place] for place in torch.nonzero(~present).flatten()]
+    return f"{text} (none of {listed(absent)})" if absent else text
+
+
+def look_over(model: nn.Module, first: Batch, samples: Samples, options: FitOptions) -> None:
+    """Warn of the mistakes that a forward pass of a few pictures shows, in three lines at most."""
+    known = None if samples.classes is None else len(samples.classes)
+    found = first_look(model, first.images[:CHECKED], first.labels[:CHECKED], known, options.loss)
+    lines = [f"fit: {one.rule}" + (f" at {one.path}" if one.path else "") + f": {one.advice}" for one in found]
+    if len(lines) > LINES:
+        lines[LINES - 1 :] = [f"fit: and {len(lines) - LINES + 1} more; smallnets.diagnose(net, size) lists them"]
+    for line in lines:
+        warn(line)

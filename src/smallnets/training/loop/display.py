@@ -13,7 +13,6 @@ from ...bars import NotebookBar, bar, in_notebook
 from ...errors import message
 from ..options import FitOptions
 from ..records import Row
-from .finite import Tally
 
 
 class Display:
@@ -55,20 +54,19 @@ class Display:
             self.bar = bar(total=self.count, initial=done, desc=label, **look)
         self.updated = time.monotonic()
 
-    def step(self, images: int, tally: Tally, seen: int) -> None:
-        """After each step; numbers are fetched from the device only now and then."""
+    def step(self, images: int, so_far: Callable[[], tuple[float, float, int]]) -> None:
+        """After each step; sums of loss and hits are asked for, which may wait for the device, only now and then."""
         if self.run is None:
             return
         self.run.update(images)
         if self.bar is not None:
             self.bar.update(images)
         now = time.monotonic()
-        if now - self.updated > 0.5 and seen:
+        if now - self.updated > 0.5:
             self.updated = now
-            tally.look()
-            (self.bar or self.run).set_postfix_str(
-                f"loss {tally.loss_sum / seen:.4f}, accuracy {tally.correct / seen:.4f}"
-            )
+            loss_sum, correct, seen = so_far()
+            if seen:
+                (self.bar or self.run).set_postfix_str(f"loss {loss_sum / seen:.4f}, accuracy {correct / seen:.4f}")
 
     def close(self) -> None:
         if self.bar is not None:

@@ -4,6 +4,7 @@ N batch, C channels, H W pixels, K classes.
 """
 
 import copy
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,38 @@ from torch.nn import functional as F
 
 from ...data.stateless import key
 from ...errors import OptionError, first_line, message
+from ..evaluate import SetLoss, averaged, plain_loss
+from ..feed.origin import labels_of
+from ..feed.samples import Samples
 from ..options import FitOptions, Loss, parse_mix
 
 
-def make_loss(options: FitOptions, device: torch.device) -> tuple[Loss, Loss]:
-    """The loss to train with, and the one to report on validation: without label smoothing.
+def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None = None) -> tuple[Loss, SetLoss]:
+    """The loss to train with, and the one to measure a set with: without label smoothing.
+
+    Args:
+        options: The settings of the run.
+        device: Where the loss is computed.
+        weights: Of the classes (classes,), in cross entropy.
 
     Raises:
-        ValueError: When label smoothing is asked of a loss that is not ours to smooth.
+        ValueError: When label smoothing or class weights are asked of a loss that is not ours.
     """
     if isinstance(options.loss, str):
-        smoothing = options.label_smoothing
+        smoothing, own_weights = options.label_smoothing, None if weights is None else weights.to(device)
 
         def smoothed(logits: Tensor, labels: Tensor) -> Tensor:
-            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            return F.cross_entropy(logits, labels, own_weights, label_smoothing=smoothing)
 
-        return smoothed, F.cross_entropy
-    if options.label_smoothing:
-        advice = "Smooth it yourself: CrossEntropyLoss(label_smoothing=...)."
-        raise OptionError(message("fit", "label_smoothing with loss='cross-entropy' only", "a loss of yours", advice))
+        if own_weights is None:
+            return smoothed, plain_loss
+        return smoothed, whole(lambda logits, labels: F.cross_entropy(logits, labels, own_weights), own_weights)
+    for name, given, way in (
+        ("label_smoothing", options.label_smoothing, "Smooth it yourself: CrossEntropyLoss(label_smoothing=...)."),
+        ("class_weights", options.class_weights, "Weigh it yourself: CrossEntropyLoss(weight=...)."),
+    ):
+        if given:
+            raise OptionError(message("fit", f"{name} with loss='cross-entropy' only", "a loss of yours", way))
     own: Any = options.loss
     if isinstance(own, nn.Module):  # it may hold weights of classes
         own = copy.deepcopy(own).to(device)
@@ -47,11 +61,58 @@ def make_loss(options: FitOptions, device: torch.device) -> tuple[Loss, Loss]:
         if not isinstance(found, Tensor) or found.dim():
             got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
             raise OptionError(message("fit", "a loss that is a tensor of one number", got, advice))
-        if logits.requires_grad and not found.requires_grad:
+        if torch.is_grad_enabled() and logits.requires_grad and not found.requires_grad:
             raise OptionError(message("fit", "a loss with a gradient", "one cut off from the logits", advice))
         return found
 
-    return checked, checked
+    return checked, of_set(own, checked)
+
+
+def of_set(own: Any, mean: Loss) -> SetLoss:
+    """A user's loss over a whole set: exact where torch's weighted mean is known to be it, else averaged."""
+    settings: dict[str, Any] = getattr(own, "keywords", {})
+    if isinstance(own, nn.Module):
+        ours = type(own).forward in (nn.CrossEntropyLoss.forward, nn.NLLLoss.forward)
+        settings = {name: getattr(own, name, None) for name in ("weight", "ignore_index", "reduction")}
+    else:
+        ours = isinstance(own, functools.partial) and own.func in (F.cross_entropy, F.nll_loss) and not own.args
+    if ours and settings.get("reduction", "mean") == "mean":
+        return whole(mean, settings.get("weight"), settings.get("ignore_index", -100))
+    return lambda logits, labels: averaged(mean(logits, labels), labels)
+
+
+def whole(mean: Loss, weights: Tensor | None, ignored: int = -100) -> SetLoss:
+    """A batch's mean and weight, where each sample has the weight of its class in the mean."""
+
+    def total(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        kept = labels != ignored
+        each = kept.float() if weights is None else weights[labels.where(kept, 0)].float() * kept
+        return mean(logits, labels), each.sum()
+
+    return total
+
+
+def weights_of(options: FitOptions, train: Samples, logits: int) -> Tensor | None:
+    """Weights of the classes; balanced ones as scikit-learn's: n / (classes * n of the class), so that all sum to n.
+
+    Raises:
+        OptionError: When they are not one a class, or nobody knows the labels without reading all samples.
+    """
+    given = options.class_weights
+    if given is None:
+        return None
+    if given != "balanced":
+        found = torch.tensor(given, dtype=torch.float32)
+        if len(found) != logits:
+            raise OptionError(message("fit", f"{logits} class_weights, one a logit", len(found)))
+        return found
+    labels = labels_of(train.data) if train.labels is None else train.labels
+    if labels is None:
+        advice = "Give class_weights= as a tensor, or a Dataset with .targets."
+        raise OptionError(message("fit", "labels that are known beforehand for 'balanced'", "none", advice))
+    counts = torch.bincount(labels, minlength=logits).double()
+    balanced = len(labels) / (int((counts > 0).sum()) * counts)
+    return torch.where(counts > 0, balanced, 1.0).float()
 
 
 class Mixer:

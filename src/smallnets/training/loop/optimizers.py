@@ -1,6 +1,7 @@
 """Optimisers: by name, or the user's own."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,16 +21,27 @@ def make_optimizer(options: FitOptions, model: nn.Module, device: torch.device) 
     if not parameters:
         raise OptionError(message("fit", "a net with parameters to train", "none with requires_grad"))
     chosen = options.optimizer
+    groups: list[Any] = parameters if options.decay == "all" else decayed(parameters)
     if not isinstance(chosen, str):
         if not isinstance(chosen, torch.optim.Optimizer):
             wanted = inspect.signature(chosen).parameters
-            chosen = chosen(parameters, lr=options.lr) if "lr" in wanted else chosen(parameters)
+            chosen = chosen(groups, lr=options.lr) if "lr" in wanted else chosen(groups)
+        elif options.decay != "all":
+            advice = "Give it groups with a weight_decay of their own, or a factory."
+            raise OptionError(message("fit", "decay='all' with an optimizer that is made", repr(options.decay), advice))
         return check_optimizer(chosen, model)
     fused = device.type in ("cpu", "cuda", "xpu", "mps") and all(p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": fused}
     if chosen == "sgd":
-        return torch.optim.SGD(parameters, momentum=options.momentum, **common)
-    return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(parameters, **common)
+        return torch.optim.SGD(groups, momentum=options.momentum, **common)
+    return (torch.optim.Adam if chosen == "adam" else torch.optim.AdamW)(groups, **common)
+
+
+def decayed(parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+    """Weights, which decay, and what has one number a channel or less, which does not: biases and norms."""
+    weights, others = ([p for p in parameters if (p.dim() > 1) == decays] for decays in (True, False))
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def begin_momentum(optimizer: torch.optim.Optimizer) -> None:

@@ -18,6 +18,7 @@ from ..feed.samples import workers_errors_plain
 from ..history import History, score
 from ..options import FitOptions
 from ..plan.inference import at_once
+from ..plan.plan import without_autocast
 from ..preserve import deterministic_mode
 from ..records import Row
 from .display import Display
@@ -43,8 +44,9 @@ class Run:
         self.progress = start.progress
         rows = [] if start.stored is None else list(start.stored.history)
         self.history = History(rows, options.monitor, self.plan.to_record())
+        self.of_all = 0.0, 0.0, 0  # what the processes last told each other, for the display
         self.best_state: Mapping[str, Any] | None = None
-        self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored)
+        self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored, start.weights)
 
     def go(self) -> History:
         """Train until the last epoch, and leave the weights that the options ask for in the model."""
@@ -54,6 +56,7 @@ class Run:
             stack.callback(self.updates.release)
             stack.callback(self.display.leave)
             stack.enter_context(deterministic_mode(options.deterministic))
+            stack.enter_context(without_autocast(self.device))
             stack.enter_context(self.group.one_message())
             stack.enter_context(workers_errors_plain())
             stack.enter_context(plain_memory_error(self.model, options, self.start.data.shape, self.device))
@@ -86,8 +89,8 @@ class Run:
                 progress.step += 1
                 progress.seen += images
                 progress.seconds = before + time.perf_counter() - started
-                self.display.step(images, tally, progress.seen)
                 asked = self._asked_to_stop(stop)
+                self.display.step(images, self._so_far)
                 if asked or (options.save_every and progress.step % options.save_every == 0):
                     progress.loss_sum, progress.correct = self._sums()
                     self._save()
@@ -96,12 +99,28 @@ class Run:
         self._end_epoch()
 
     def _asked_to_stop(self, stop: Stop, at_end: bool = False) -> bool:
-        """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU."""
+        """Whether any process was asked; several agree on it, every few steps where agreeing waits for a GPU.
+
+        With it goes what the display shows: the loss and the hits of all.
+        """
         if self.group.world == 1:
             return stop.signal is not None
         if self.device.type != "cpu" and self.progress.step % 10 and not at_end:
             return False
-        return bool(self.group.sum(torch.tensor(int(stop.signal is not None), device=self.device)))
+        tally = self.updates.tally
+        tally.look()
+        mine = [float(stop.signal is not None), tally.loss_sum, float(tally.correct)]
+        asked, *sums = self.group.sum(torch.tensor(mine, dtype=torch.float64, device=self.device)).tolist()
+        self.of_all = sums[0], sums[1], self.progress.seen
+        return bool(asked)
+
+    def _so_far(self) -> tuple[float, float, int]:
+        """Sums of loss and hits of this epoch, and the samples that they are of: of all processes."""
+        if self.group.world > 1:
+            return self.of_all
+        tally = self.updates.tally
+        tally.look()
+        return tally.loss_sum, tally.correct, self.progress.seen
 
     def _leave(self, stop: Stop) -> None:
         self.display.close()
@@ -161,7 +180,8 @@ class Run:
             return None, None
         self.model.eval()
         size = at_once(self.options.batch_size, self.device, self.start.data.shape)
-        metrics = measure(self.model, self.start.val, size, self.plan, group=self.group, loss=self.updates.val_loss)
+        how: dict[str, Any] = {"group": self.group, "loss": self.updates.val_loss, "who": "fit"}
+        metrics = measure(self.model, self.start.val, size, self.plan, **how)
         if not math.isfinite(metrics.loss):
             self._diverged(self.progress.step - 1, lr, "a validation loss")
         return metrics.loss, metrics.accuracy

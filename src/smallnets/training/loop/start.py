@@ -1,22 +1,32 @@
 """What a run settles before its first step, each thing once: data, checkpoint, first batch, plan, feed."""
 
+import zlib
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from ...data.imageset import ImageSet, check_labels
+from ...data.imageset import ImageSet, ImageStream, check_labels
 from ...errors import DataError, message
 from ..checkpoint.run_folder import RunFolder, check_same_run
 from ..checkpoint.schema import Checkpoint, DataRecord, Progress, checksum
 from ..feed.feed import Feed, OpenEpoch, make_feed
-from ..feed.samples import DataLike, Samples, check_pictures, understand, workers_errors_plain
+from ..feed.origin import checksum_of
+from ..feed.samples import (
+    DataLike,
+    Samples,
+    check_first,
+    check_pictures,
+    in_terms_of,
+    understand,
+    workers_errors_plain,
+)
 from ..group import Group, current_group
 from ..options import FitOptions
 from ..plan.calibrate import settle_plan
 from ..plan.plan import Plan, choose_device, fixed_plan
-from .checks import check_run, probe
-from .losses import make_loss
+from .checks import check_run, counted_words, look_over, probe
+from .losses import make_loss, weights_of
 from .memory import plain_memory_error
 from .progress import resumed
 
@@ -35,6 +45,7 @@ class Start:
     plan: Plan
     feed: Feed
     opened: OpenEpoch  # the epoch that is next
+    weights: torch.Tensor | None  # of the classes, in the loss
     said: tuple[str, ...]  # lines for a person
 
 
@@ -63,7 +74,7 @@ def begin(
     device = choose_device(options.device)
     group = current_group(device) if group is None else group
     learnt = understand(train, who, model=model)
-    measured = None if val is None else understand(val, who, like=learnt.stats, model=model)
+    measured = None if val is None else understand(val, who, model, learnt.facts(learnt.shape or ()))
     check_run(model, learnt, measured, options, group, train is val)
     folder = None if options.run_dir is None else RunFolder(options.run_dir)
     stored = None if folder is None else folder.newest(options.resume)
@@ -78,7 +89,12 @@ def begin(
             raise DataError(message("fit", "at least one batch an epoch", "none", advice))
         shape = learnt.shape or tuple(opened.head.images.shape[1:])
         check_pictures(shape, model, "fit")
-        data = record_of(learnt, measured, shape)
+        learnt = learnt.learnt_from(opened.head.images)
+        feed = replace(feed, samples=replace(feed.samples, stats=learnt.stats))
+        if measured is not None:
+            measured = in_terms_of(measured, learnt.facts(shape), who)
+            check_first(measured, model, who)
+        data = record_of(learnt, measured, shape, known_again=folder is not None)
         if folder is not None and stored is not None:
             check_same_run(stored, model, options, data, folder.path)
         if folder is not None and group.leads:
@@ -90,27 +106,40 @@ def begin(
         plan, said = fixed_plan(options, device, None if stored is None else stored.plan), ""
         with plain_memory_error(model, options, shape, device):
             logits = probe(model, first, learnt, plan)
+            if options.check and group.leads:
+                look_over(model, first, learnt, options)
             if learnt.labels is None:  # before they are learnt from, in measuring too
                 check_labels("fit", opened.head.labels, logits)
+            weights = weights_of(options, learnt, logits)
             if stored is None:
-                loss, _ = make_loss(options, device)
+                loss, _ = make_loss(options, device, weights)
                 plan, said = settle_plan(model, first, loss, options, plan, options.epochs * len(feed), group)
         feed = replace(feed, logits=logits, channels_last=plan.channels_last)
     except BaseException:
         opened.close()
         raise
     lines = [f"fit: {said}"] if said else []
-    if stored is not None and progress.epoch < options.epochs and not progress.stopped:
-        where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
-        lines.append(f"fit: going on from {where} of the run in {options.run_dir}")
-    return Start(group, learnt, measured, data, folder, stored, progress, plan, feed, opened, tuple(lines))
+    if stored is not None and (progress.epoch >= options.epochs or progress.stopped):
+        lines.append(f"fit: the run in {options.run_dir} is complete; these are its weights and its history")
+    else:
+        if stored is not None:
+            where = f"epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
+            lines.append(f"fit: going on from {where} of the run in {options.run_dir}")
+        lines.append(f"fit: {counted_words(learnt, measured, logits)}")
+    return Start(group, learnt, measured, data, folder, stored, progress, plan, feed, opened, weights, tuple(lines))
 
 
-def record_of(train: Samples, val: Samples | None, shape: tuple[int, ...]) -> DataRecord:
-    """What a checkpoint notes of the data."""
-    sums = [None if samples is None else checksum(samples.labels, images_of(samples)) for samples in (train, val)]
-    return DataRecord(train.facts(shape), train.count, shape, sums[0] or 0, sums[1])
+def record_of(train: Samples, val: Samples | None, shape: tuple[int, ...], known_again: bool) -> DataRecord:
+    """What a checkpoint notes of the data; a Dataset is read at a few rows where it is to be ``known_again``."""
 
+    def identity(samples: Samples | None) -> int | None:
+        if samples is None:
+            return None
+        data = samples.data
+        if isinstance(data, ImageSet):
+            return checksum(samples.labels, data.images)
+        if isinstance(data, ImageStream):  # whose pictures are known by their names
+            return zlib.crc32("\n".join(data.ids).encode(), checksum(samples.labels, None))
+        return checksum_of(data) if known_again else 0
 
-def images_of(samples: Samples) -> torch.Tensor | None:
-    return samples.data.images if isinstance(samples.data, ImageSet) else None
+    return DataRecord(train.facts(shape), train.count, shape, identity(train) or 0, identity(val))

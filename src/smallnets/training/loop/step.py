@@ -37,6 +37,7 @@ class Updates:
         group: Group,
         batches: int,
         stored: Checkpoint | None = None,
+        weights: Tensor | None = None,
     ) -> None:
         """Put everything in place, with the weights and the state of the run that goes on.
 
@@ -47,13 +48,14 @@ class Updates:
             group: The processes that share the batches.
             batches: Batches of an epoch.
             stored: The checkpoint of the run that goes on.
+            weights: Of the classes, in the loss.
         """
         self.model, self.options, self.plan, self.group = model, options, plan, group
         self.optimizer = make_optimizer(options, model, plan.device)
         self.base_lrs = [float(parameters["lr"]) for parameters in self.optimizer.param_groups]
         self.trained = [p for parameters in self.optimizer.param_groups for p in parameters["params"]]
         self.average = Average(model, options.ema) if options.ema is not None else None
-        self.loss, self.val_loss = make_loss(options, plan.device)
+        self.loss, self.val_loss = make_loss(options, plan.device, weights)
         self.mixer = Mixer(options.mix, options.seed)
         self.tally = Tally(plan.device)
         # A buffer may hold infinity on purpose, as a mask does.

@@ -58,6 +58,15 @@ class Plan:
         }
 
 
+def without_autocast(device: torch.device) -> torch.autocast:
+    """A run in which autocast is the net's alone, whatever surrounds it.
+
+    Within another autocast the weights that were cast are kept until that one ends, whoever changes them meanwhile: so
+    none are kept.
+    """
+    return torch.autocast(device.type, enabled=False, cache_enabled=False)
+
+
 def logits_of(model: nn.Module, images: Tensor, plan: Plan, who: str) -> Tensor:
     """What a net says of a batch under a plan: logits (N, classes), in fp32.
 

@@ -1,6 +1,5 @@
 """A Dataset's own randomness: the same for the same (seed, epoch, sample), and nobody else's generator is moved."""
 
-import inspect
 import pickle
 import random
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from smallnets.training.feed.batches import index_loader, together
+from smallnets.training.feed.batches import loader_over, together
 from smallnets.training.feed.seeded import Seeded
 
 DRAWS = {
@@ -81,7 +80,6 @@ def test_the_callers_generators_stand_where_they_stood(kind: str, data: type[Dra
 
 def test_where_workers_are_spawned_the_data_can_be_sent_to_them() -> None:
     """Not every system forks: there the Dataset and what makes its batches are pickled."""
-    batches = index_loader(Seeded(Drawing("torch"), 3, 1), [torch.tensor([4, 5])], 0, torch.device("cpu"), 0)
-    loader = inspect.getgeneratorlocals(batches)["loader"]
+    loader = loader_over(Seeded(Drawing("torch"), 3, 1), [torch.tensor([4, 5])], 0, torch.device("cpu"), 0)
     data, collate = pickle.loads(pickle.dumps((loader.dataset, loader.collate_fn)))
     assert collate is together and data.__getitems__([4, 5]) == drawn(Seeded(Drawing("torch"), 3), 1, 4, 5)

@@ -2,12 +2,16 @@
 
 import io
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from smallnets.training.checkpoint.schema import Progress
 from smallnets.training.loop.display import Display
 from smallnets.training.loop.finite import Tally
+from smallnets.training.loop.run import Run
 from smallnets.training.options import FitOptions
 
 ROW = {
@@ -33,10 +37,7 @@ def shown_on(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> Screen:
 def an_epoch(display: Display) -> None:
     display.start(1, 64)  # an epoch that goes on in the middle
     display.updated = -1.0
-    tally = Tally(torch.device("cpu"))
-    tally.begin(24.0, 48)
-    tally.note(2, 0.1, torch.tensor([0.75, 24.0]), 32)
-    display.step(32, tally, 96)
+    display.step(32, lambda: (48.0, 72, 96))
 
 
 def test_elsewhere_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +77,17 @@ def test_who_is_not_asked_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
         an_epoch(display)
         display.end(ROW)
     assert screen.getvalue() == ""
+
+
+def test_several_processes_show_the_loss_of_all() -> None:
+    tally = Tally(torch.device("cpu"))
+    tally.begin(0.0, 0)
+    tally.note(0, 0.1, torch.tensor([0.5, 12.0]), 16)
+    run: Any = object.__new__(Run)
+    run.device, run.of_all, run.progress = torch.device("cpu"), (0.0, 0.0, 0), Progress(step=1, seen=32)
+    run.updates, stop = SimpleNamespace(tally=tally), SimpleNamespace(signal=None)
+    run.group = SimpleNamespace(world=2, sum=lambda mine: mine + torch.tensor([0.0, 24.0, 8.0]))  # another's 16
+    assert not run._asked_to_stop(stop)
+    assert run._so_far() == (32.0, 20.0, 32)
+    run.group = SimpleNamespace(world=1)
+    assert run._so_far() == (8.0, 12, 32)

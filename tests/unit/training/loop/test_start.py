@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 import smallnets as sn
 from smallnets import DataError, OptionError
 from smallnets.facts import DataFacts
+from smallnets.training.feed.origin import KNOWN_BY
 
-QUIET: dict[str, Any] = {"progress": False, "device": "cpu"}
+QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "check": False}
 
 
 class Counting(Dataset[tuple[Tensor, int]]):
@@ -42,11 +43,14 @@ def net(classes: int = 4) -> nn.Module:
 @pytest.mark.parametrize("options", [{}, {"augment": "crop"}, {"precision": "fp32"}, {"accumulate": 2}])
 def test_a_dataset_is_read_once_an_epoch(options: dict[str, Any], tmp_path: Path) -> None:
     data, val = Counting(), Counting(60)
-    sn.fit(net(), data, val, epochs=2, run_dir=tmp_path, **options, **QUIET)
+    sn.fit(net(), data, val, epochs=2, **options, **QUIET)
     assert data.read == 400
     assert val.read == 2 * 60 + 1  # one more, for it is looked at before the first epoch
+    data, val = Counting(), Counting(60)
+    sn.fit(net(), data, val, epochs=2, run_dir=tmp_path, **options, **QUIET)
+    assert data.read == 400 + 2 * KNOWN_BY and val.read == 2 * 60 + 1 + 2 * KNOWN_BY  # a run knows its data again
     sn.fit(net(), data, epochs=2, run_dir=tmp_path, resume="changed", **options, **QUIET)
-    assert data.read <= 528  # a run that is complete looks at a batch, whether it is that run's
+    assert data.read <= 528 + 4 * KNOWN_BY  # a run that is complete looks at a batch, whether it is that run's
 
 
 def test_a_loader_is_started_once_an_epoch() -> None:
