@@ -17,6 +17,9 @@ from .experiments.recipe import Recipe as Recipe
 from .experiments.recipe import recipe as recipe
 from .experiments.running import run_recipe as run_recipe
 from .experiments.running import sweep as sweep
+from .explaining import Explanation as Explanation
+from .explaining import explain as explain
+from .exporting import export as export
 from .facts import DataFacts as DataFacts
 from .models.alexnet import AlexNet as AlexNet
 from .models.alexnet import alexnet as alexnet
@@ -43,6 +46,8 @@ from .models.resnet_imagenet import resnet152 as resnet152
 from .models.resnet_layer4 import resnet50_layer4 as resnet50_layer4
 from .models.storage import load as load
 from .models.storage import save as save
+from .models.trained import TrainedNet as TrainedNet
+from .models.trained import pretrained as pretrained
 from .models.vgg import VGG as VGG
 from .models.vgg import vgg as vgg
 from .models.vgg import vgg11 as vgg11

@@ -5,10 +5,11 @@ N batch, C channels, H W pixels.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from .cut import cut, outputs_of
 from .errors import OptionError, ShapeError, message, nearest
 from .inputs import takes_pictures
 from .models.base import Net
@@ -17,7 +18,7 @@ from .shapes.input_rule import InputRule
 from .summary import Summary, summarize
 from .summary.receptive import is_feature_map
 from .summary.search import channels_of
-from .taps import LayerTracer, Tap, taps, trace
+from .taps import Tap, taps
 
 
 class FeaturePyramid(nn.Module):
@@ -30,7 +31,8 @@ class FeaturePyramid(nn.Module):
 
     def __init__(self, model: nn.Module, stages: dict[str, Tap]) -> None:
         super().__init__()
-        self.body = cut(model, stages)
+        paths = {name: tap.path for name, tap in stages.items()}
+        self.body, self._watch = cut(model, paths, partial(picture_size, model))
         self.channels = {name: tap.channels for name, tap in stages.items()}
         self.strides = {name: tap.stride for name, tap in stages.items()}
         self._rule = model.input_rule() if isinstance(model, Net) else None
@@ -60,7 +62,7 @@ class FeaturePyramid(nn.Module):
 
     @takes_pictures
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:  # N C H W -> N C' H/s W/s by stage
-        return OrderedDict(self.body(x))
+        return OrderedDict(self.body(x) if self._watch is None else self._watch(self.body, x))
 
 
 def feature_pyramid(
@@ -73,10 +75,11 @@ def feature_pyramid(
     """A module that maps pictures to the feature maps of a net's stages.
 
     It shares the net's layers: training one trains the other. Layers behind the last stage are left out. Where a
-    stage's value would be overwritten by the layer behind it, it is copied first.
+    stage's value would be overwritten by what comes behind it, it is copied first. A net that ``torch.fx`` cannot
+    trace runs as it is, watched at its layers, as far as the last stage; its maps are copies.
 
     Args:
-        model: A net of the zoo, or any that ``torch.fx`` can trace, such as torchvision's and most of timm's.
+        model: A net of the zoo, or any other over pictures, such as torchvision's and timm's.
         stages: Names out of the net's ``feature_info``, or of another net's layers; or indices into its stages. By
             default all stages; those of a net that does not say are its last map at each stride. A VGG also answers
             to the paper's names: ``conv4_3`` is the value before its ReLU, ``relu1_2`` the one after; ``pool3``,
@@ -92,7 +95,7 @@ def feature_pyramid(
         (N, C, H, W) -> an ordered dict of (N, channels, H / stride, W / stride); fc6 and fc7 are (N, channels).
 
     Raises:
-        ValueError: When there is no such stage (those that there are get listed), or the net cannot be traced.
+        ValueError: When there is no such stage (those that there are get listed), or the net's layers make no maps.
 
     >>> import torch
     >>> import smallnets as sn
@@ -129,7 +132,8 @@ def known_stages(model: nn.Module) -> tuple[dict[str, Tap], dict[str, Tap]]:
     if isinstance(model, Net):
         own = {stage.name: Tap(*stage) for stage in model.feature_info}
         return own, own | (taps(model) if isinstance(model, VGG) else {})
-    layers = measured(model, traced(model).outputs)
+    size, summary = summary_of(model)
+    layers = measured(model, summary, outputs_of(model, size))
     last = {tap.stride: name for name, tap in layers.items() if tap.stride > 1}
     return {name: layers[name] for name in layers if name in last.values()}, layers
 
@@ -159,23 +163,8 @@ def stages_are(own: Iterable[str]) -> str:
     return f"The stages are {', '.join(own)}."
 
 
-def traced(model: nn.Module) -> LayerTracer:
-    """The model's graph.
-
-    Raises:
-        OptionError: When ``torch.fx`` cannot follow its forward.
-    """
-    try:
-        return trace(model)
-    except Exception as error:
-        words = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        expected = "a net that torch.fx can trace"
-        raise OptionError(message("feature_pyramid", expected, f"a {type(model).__name__}: {words}")) from error
-
-
-def measured(model: nn.Module, outputs: Mapping[str, Sequence[fx.Node]]) -> dict[str, Tap]:
+def measured(model: nn.Module, summary: Summary, outputs: Iterable[str]) -> dict[str, Tap]:
     """The layers of a net whose outputs are maps, the outermost name of each, with channels and strides."""
-    summary = summary_of(model)
     found: dict[int, str] = {}
     inner: dict[str, int] = {}
     for path in outputs:
@@ -203,43 +192,25 @@ def tap_of(summary: Summary, index: int, path: str) -> Tap | None:
     return Tap(path, channels[0], int(stride)) if len(channels) == 1 and stride == int(stride) else None
 
 
-def summary_of(model: nn.Module) -> Summary:
-    """What the layers make of a picture of a usual size."""
+def picture_size(model: nn.Module) -> tuple[int, ...]:
+    """A usual size that the net takes."""
+    return summary_of(model)[0]
+
+
+def summary_of(model: nn.Module) -> tuple[tuple[int, ...], Summary]:
+    """A picture of a usual size, and what the layers make of it."""
     cfg = getattr(model, "default_cfg", None) or {}
     usual = [tuple(cfg["input_size"])] if "input_size" in cfg else []
     sizes = [*usual, *((count, side, side) for count in channels_of(model) for side in (224, 64, 32, 256))]
+    why = ""
     for size in sizes:
-        with suppress(ShapeError):
+        try:
             summary = summarize(model, size)
-            if summary.failure is None:
-                return summary
-    raise OptionError(message("feature_pyramid", "a net over pictures", f"a {type(model).__name__} that takes none"))
-
-
-def cut(model: nn.Module, stages: dict[str, Tap]) -> fx.GraphModule:
-    """The model's graph, ending in a dict of the stages' values."""
-    tracer = traced(model)
-    graph = tracer.graph
-    for node in list(graph.nodes):
-        if node.op == "output":
-            graph.erase_node(node)
-    values: dict[str, fx.Node] = {}
-    for name, tap in stages.items():
-        value = tracer.outputs[tap.path][-1]
-        if any(overwrites(model, user, value) for user in value.users):
-            with graph.inserting_after(value):
-                value = graph.call_method("clone", (value,))
-        values[name] = value
-    graph.output(values)
-    body = fx.GraphModule(model, graph, "FeaturePyramidBody")
-    body.graph.eliminate_dead_code()
-    body.delete_all_unused_submodules()
-    body.recompile()
-    return body
-
-
-def overwrites(model: nn.Module, user: fx.Node, value: fx.Node) -> bool:
-    """Whether the layer writes its result over the value."""
-    if user.op != "call_module" or user.args[0] is not value:
-        return False
-    return bool(getattr(model.get_submodule(str(user.target)), "inplace", False))
+        except ShapeError as error:
+            why = why or str(error)
+            continue
+        if summary.failure is None:
+            return size, summary
+        why = why or summary.failure
+    given = f"a {type(model).__name__} that takes none"
+    raise OptionError(message("feature_pyramid", "a net over pictures", given, why))

@@ -1,11 +1,14 @@
 """The example scripts run, on tiny inputs, and do what they say."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from PIL import Image
 
 import smallnets as sn
 
@@ -62,3 +65,25 @@ def test_transfer_beats_training_from_scratch() -> None:
     transferred, scratch = example("transfer_digits").main([])
     assert transferred > scratch
     assert transferred > 0.85
+
+
+def test_a_net_is_served_without_pytorch(tmp_path: Path) -> None:
+    """The example runs in a process where neither PyTorch nor smallnets can be imported."""
+    for package in ("onnxruntime", "onnxscript", "sklearn"):
+        pytest.importorskip(package)
+    digits = sn.data.load("digits", "test")[:12]
+    paths = [tmp_path / f"{number}.png" for number in range(len(digits))]
+    for path, pixels, side in zip(paths, digits.images, range(32, 200, 14), strict=True):
+        image = Image.fromarray(pixels[0].numpy()).resize((side, side), Image.Resampling.BICUBIC)
+        image.convert("RGB").save(path)
+    sn.export(sn.lenet5(weights="digits"), tmp_path / "net.onnx")
+    code = (
+        "import runpy, sys; sys.modules['torch'] = sys.modules['smallnets'] = None\n"
+        f"sys.argv = ['serve', *{[str(tmp_path / 'net.onnx'), *map(str, paths)]!r}]\n"
+        f"runpy.run_path({str(EXAMPLES / 'serve_onnx.py')!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line.split("\t")[1] for line in done.stdout.splitlines()]
+    right = sum(int(name) == label for name, label in zip(said, digits.labels.tolist(), strict=True))
+    assert len(said) == 12 and right >= 11

@@ -59,6 +59,6 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     command = tmp_path / "env" / "bin" / "smallnets"
     shown = subprocess.run([command, "list"], capture_output=True, text=True, check=True, env=clean).stdout
     assert "lenet5" in shown
-    code = "import torch, smallnets as sn; print(tuple(sn.lenet5()(torch.zeros(2, 1, 32, 32)).shape))"
+    code = "import torch, smallnets as sn; print(tuple(sn.lenet5(weights='digits')(torch.zeros(2, 1, 32, 32)).shape))"
     shown = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=clean).stdout
     assert shown == "(2, 10)\n"

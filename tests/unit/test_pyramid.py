@@ -163,8 +163,97 @@ def test_a_net_that_cannot_be_traced_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.conv(x) if x.sum() > 0 else x
 
-    with pytest.raises(sn.OptionError, match=r"expected a net that torch\.fx can trace; got a Decides: "):
+    with pytest.raises(
+        sn.OptionError, match=r"that takes none\. Decides: expected a forward whose course follows from"
+    ):
         sn.feature_pyramid(Decides())
+
+
+class Block(nn.Module):
+    """A residual block that writes over its shortcut, and decides by the sizes, which torch.fx cannot follow."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, 8, 3, stride, 1)
+        self.norm, self.relu = nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.conv(x))
+        if y.shape[-1] > 1 and y.shape == x.shape:
+            y += x
+        return self.relu(y)
+
+
+class Untraceable(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(3, 2), Block(8, 1), Block(8, 2)])
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.relu_().mean((2, 3)))
+
+
+def test_a_net_that_torch_fx_cannot_follow_is_watched_as_it_runs() -> None:
+    torch.manual_seed(0)
+    net = Untraceable().eval()
+    pyramid = sn.feature_pyramid(net, ["blocks.0.norm", "blocks.0", "blocks.1.relu", "blocks.2"])
+    assert pyramid.strides == {"blocks.0.norm": 2, "blocks.0": 2, "blocks.1.relu": 2, "blocks.2": 4}
+    for side in (32, 20, 7):  # whatever the size that it was cut at
+        x = torch.randn(2, 3, side, side)
+        with torch.no_grad():
+            maps = pyramid(x)
+            first, second, third = net.blocks
+            assert torch.equal(maps["blocks.0.norm"], first.norm(first.conv(x)))  # type: ignore[union-attr, operator]
+            assert torch.equal(maps["blocks.0"], first(x))
+            assert torch.equal(maps["blocks.1.relu"], second(first(x)))
+            assert torch.equal(maps["blocks.2"], third(second(first(x))))
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_a_watched_net_shares_its_layers_and_leaves_those_behind() -> None:
+    net = Untraceable().train()
+    pyramid = sn.feature_pyramid(net, strides=[2])
+    assert list(pyramid.channels) == ["blocks.1"]
+    names = {name.removeprefix("body.") for name, _ in pyramid.named_parameters()}
+    assert names == {name for name, _ in net.named_parameters() if not name.startswith(("head", "blocks.2"))}
+    copy.deepcopy(pyramid)(torch.randn(2, 3, 16, 16))
+    assert net.blocks[0].norm.num_batches_tracked == 0  # type: ignore[union-attr]
+    pyramid(torch.randn(2, 3, 16, 16))["blocks.1"].sum().backward()
+    assert net.blocks[0].norm.num_batches_tracked == 1  # type: ignore[union-attr]
+    assert net.blocks[1].conv.weight.grad is not None  # type: ignore[union-attr]
+    assert net.head.weight.grad is None
+    assert len(net.blocks) == 3
+    assert net(torch.randn(2, 3, 16, 16)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("how", ["module", "function", "method", "operator"])
+@pytest.mark.parametrize("traceable", [True, False])
+def test_a_stage_that_is_written_over_is_copied_first(how: str, traceable: bool) -> None:
+    class Overwrites(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.relu = nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(inplace=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if not traceable:
+                bool(x.shape[2] > 1)
+            y = self.conv(x)
+            if how == "module":
+                return self.relu(y)
+            if how == "function":
+                return nn.functional.relu(y, inplace=True)
+            if how == "method":
+                return y.relu_()
+            y += 1
+            return y
+
+    net, x = Overwrites().eval(), torch.randn(1, 3, 8, 8)
+    last = {"module": ["relu"]}.get(how, [])
+    with torch.no_grad():
+        assert torch.equal(sn.feature_pyramid(net, ["conv", *last])(x)["conv"], net.conv(x))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 import collections
 import functools
+import queue
+import threading
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from smallnets.errors import OptionError, ShapeError
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*jit.script.*deprecated"),
+    pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage:UserWarning"),
     pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning"),
 ]
 
@@ -249,6 +252,27 @@ def test_missing_padding_is_named(kernel: int, dilation: int, padding: int) -> N
     assert f"as far apart at every picture size. Give conv padding={padding}." in str(caught.value)
 
 
+class Meets(nn.Module):
+    def __init__(self, width: int, stride: int, how: str = "add") -> None:
+        super().__init__()
+        self.a, self.b, self.how = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(3, width, 3, stride, 1), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        return {"add": torch.add, "mul": torch.mul, "maximum": torch.maximum}[self.how](self.a(x), self.b(x))
+
+
+@pytest.mark.parametrize("how", ["add", "mul", "maximum"])
+@pytest.mark.parametrize("side", [32, 45])
+def test_branches_of_other_widths_or_strides_are_named(how: str, side: int) -> None:
+    said = summarize(Meets(5, 1, how), (3, side, side)).failure
+    assert said is not None
+    assert f"as many channels at {how}; got 4 in 1x4x{side}x{side} and 5 in 1x5x" in said
+    for stride in (2, 4):
+        said = summarize(Meets(4, stride, how), (3, side, side)).failure
+        assert said is not None
+        assert f"branches of one stride at {how}; got 1x4x{side}x{side} and 1x4x" in said
+
+
 class UNet(nn.Module):
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -371,6 +395,25 @@ def test_training_memory_of_attention_and_recurrence(net: nn.Module, size: tuple
     assert summarize(net, size).training_memory(2) == kept(net, torch.randn(2, *size))
 
 
+class Heads(nn.Module):
+    """Attention whose heads have no dimension of their own, or share keys and values."""
+
+    def __init__(self, shared: bool) -> None:
+        super().__init__()
+        self.shared, self.q, self.k = shared, nn.Linear(16, 32), nn.Linear(16, 16 if shared else 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k = self.q(x), self.k(x)
+        if self.shared:
+            q, k = (t.unflatten(2, (-1, 8)).transpose(1, 2) for t in (q, k))
+        return F.scaled_dot_product_attention(q, k, k, enable_gqa=self.shared)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_training_memory_of_heads_that_share_or_have_no_dimension(shared: bool) -> None:
+    assert summarize(Heads(shared), (24, 16)).training_memory(2) == kept(Heads(shared), torch.randn(2, 24, 16))
+
+
 @pytest.mark.parametrize("normed", [weight_norm, spectral_norm])
 def test_training_memory_of_weights_that_hooks_make(normed: Any) -> None:
     net = nn.Sequential(normed(nn.Conv2d(3, 4, 3)), nn.ReLU())
@@ -379,8 +422,10 @@ def test_training_memory_of_weights_that_hooks_make(normed: Any) -> None:
     assert summary.training_memory(2) == kept(net, torch.randn(2, 3, 8, 8))
 
 
-def test_an_lstms_training_memory_is_named() -> None:
+def test_what_an_lstm_and_a_recurrence_both_ways_keep_is_named() -> None:
     assert "training_memory counts cells step by step" in summarize(Recurrent(nn.LSTM), (10, 16)).notes[-1]
+    assert "counts the layer step by step" in summarize(nn.GRU(16, 8, bidirectional=True), (10, 16)).notes[-1]
+    assert not summarize(nn.GRU(16, 8), (10, 16)).notes
 
 
 class Batch(nn.Module):
@@ -466,6 +511,31 @@ def test_joins_that_do_not_fit_are_listed(how: Any, name: str) -> None:
 def test_a_net_without_rows_has_a_page() -> None:
     summary = summarize(nn.Identity(), (3, 8, 8))
     assert "Identity" in summary.to_html()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        threading.Lock,
+        threading.Event,
+        queue.Queue[int],
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    ],
+)
+def test_attributes_that_no_forward_needs(make: Any) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3))
+    net.held = make()
+    assert summarize(net, (3, 8, 8)).rows[0].output == (1, 4, 6, 6)
+
+
+class Spectrum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stft(x, 16, window=torch.hann_window(16), return_complex=True).abs()
+
+
+def test_spectra_with_a_window_made_on_the_spot() -> None:
+    net = nn.Sequential(Spectrum(), nn.Flatten(), nn.Linear(9 * 17, 2))
+    assert summarize(net, inputs=((64,), torch.float32)).rows[-1].output == tuple(net(torch.zeros(1, 64)).shape)
 
 
 def test_sparse_attributes() -> None:

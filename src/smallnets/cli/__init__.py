@@ -10,10 +10,17 @@ from collections.abc import Generator
 from typing import TextIO
 
 from ..errors import SmallnetsError
-from . import diagnose, nets, recipes, training, using
+from . import diagnose, leaving, nets, recipes, training, using
 from .app import app
 
-COMMANDS = (nets, diagnose, training, using, recipes)  # importing them is what puts their commands into the app
+COMMANDS = (
+    nets,
+    diagnose,
+    training,
+    using,
+    recipes,
+    leaving,
+)  # importing them is what puts their commands into the app
 
 
 @contextlib.contextmanager

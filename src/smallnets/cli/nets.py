@@ -1,6 +1,8 @@
 """``smallnets list`` and ``show``: which nets there are, and one of them layer by layer."""
 
 import json as as_json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +18,14 @@ if TYPE_CHECKING:
 
 @app.command("list")
 def list_command(
-    pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*", json: JSON = None
+    pattern: Annotated[str, typer.Argument(help="A shell pattern, e.g. 'resnet*'.")] = "*",
+    weights: Annotated[bool, typer.Option("--weights", help="The trained nets of the package instead.")] = False,
+    json: JSON = None,
 ) -> None:
     """List the nets: paper, parameters, multiply-accumulates (MACs) at the natural input, smallest input."""
+    if weights:
+        list_weights(pattern, json)
+        return
     from ..models.build import entry, list_models
     from ..models.names import advice as advice_on
 
@@ -34,11 +41,38 @@ def list_command(
         size = "x".join(map(str, found.input_size))
         fixed = "fixed" if found.smallest == found.input_size[1] else str(found.smallest)
         rows.append((found.name, found.paper, size, f"{found.parameters:,}", f"{found.macs:,}", fixed))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    show_rows(rows, texts=3)
+
+
+def list_weights(pattern: str, json: Path | None) -> None:
+    """List the trained nets of the package, whose names stand for a run where a command takes one."""
+    from ..models.trained import listed, pretrained
+
+    found = [one for one in pretrained() if fnmatchcase(one.net, pattern) or fnmatchcase(one.name, pattern)]
+    if not found:
+        raise OptionError(
+            message("list", "a pattern that matches a trained net", repr(pattern), f"There are {listed()}.")
+        )
+    if write_json(json, as_json.dumps([{"name": one.name, **vars(one), "path": str(one.path)} for one in found])):
+        return
+    rows = [("name", "recipe", "accuracy", "spread", "runs", "parameters", "bytes")]
+    for one in found:
+        measured = f"{one.accuracy:.4f}", f"{one.spread:.4f}", str(one.runs)
+        rows.append((one.name, one.recipe, *measured, f"{one.parameters:,}", f"{one.bytes:,}"))
+    show_rows(rows, texts=2)
+    for one in found:
+        typer.echo(f"{one.name}: {one.source}; accuracy on {one.test_pictures:,} test pictures, {one.hardware}")
+
+
+def show_rows(rows: Sequence[Sequence[str]], texts: int) -> None:
+    """Rows in columns, the first ones ``texts``, which stand to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        left = [text.ljust(width) for text, width in zip(row[:3], widths[:3], strict=True)]
-        right = [text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)]
-        typer.echo("  ".join(left + right).rstrip())
+        cells = [
+            text.ljust(width) if place < texts else text.rjust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())
 
 
 def facts(found: "Entry") -> dict[str, Any]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, message
-from ..facts import DataFacts, leave_facts
+from ..facts import DataFacts, facts_of, leave_facts
 from ..models.base import Net
 from ..models.build import build
+from ..models.storage import load
+from ..models.trained import is_trained_name
 from ..training.checkpoint.files import BEST, LAST
 from ..training.checkpoint.run_folder import read
 from ..training.records import Row
@@ -75,7 +77,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 
 
 def open_run(folder: Path) -> tuple[Net, DataFacts]:
-    """The net that a run ended with, and what the run knows of its data.
+    """The net that a run ended with, or a trained net of the package, and what it knows of its data.
 
     The best epoch's where the run was to restore it, as the command line asks; else the last, averaged weights where
     there are any.
@@ -83,6 +85,11 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
     Raises:
         RunError: When the folder holds no run, or one of a net that is not of the zoo.
     """
+    if is_trained_name(str(folder)) and not folder.exists():
+        net = load(str(folder))
+        facts = facts_of(net)
+        assert facts is not None  # the files of the package have them
+        return net.eval(), facts
     if not folder.is_dir():
         raise RunError(message("smallnets", "the folder of a run", repr(str(folder)), "Check the path."))
     paths = [folder / name for name in (BEST, LAST) if (folder / name).exists()]

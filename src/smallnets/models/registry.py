@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
 
 from ..errors import sizes_that_fit
-from ..weights import Uninitialised, load_weights
+from ..facts import DataFacts, leave_facts
+from ..weights import Uninitialised, WeightsLike, load_checkpoint, load_weights, read_net
 from .base import Net
 from .options import came_later, check_keywords, check_options
+from .trained import shipped
 
 P = ParamSpec("P")
 N = TypeVar("N", bound=Net)
@@ -94,10 +96,22 @@ def makes(make: Callable[Concatenate[str, P], N]) -> Callable[Concatenate[str, P
         net.config = {"name": name, **noted, "num_classes": net.num_classes}
         net.metadata = {}
         if weights is not None:
-            load_weights(net, weights)
+            give_weights(net, name, weights)
         return net
 
     return checked
+
+
+def give_weights(net: Net, name: str, weights: WeightsLike) -> None:
+    """Load what ``weights=`` names; with a trained net of the package comes what it knows of its data."""
+    found = shipped(name, weights)
+    if found is not None:
+        checkpoint, _, _ = read_net(found.path)
+        load_checkpoint(net, checkpoint)
+        net.metadata = checkpoint.metadata
+        leave_facts(net, DataFacts.from_dict(checkpoint.metadata["data_facts"]))
+    else:
+        load_weights(net, "DEFAULT" if weights == "imagenet" else weights)
 
 
 def plain(option: Any) -> object:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from ..facts import DataFacts, facts_of, leave_facts
 from ..weights import Uninitialised, as_path, load_checkpoint, read_net, unwrapped, write_net
 from .base import Net
 from .build import build
+from .trained import is_trained_name, trained
 
 
 def save(
@@ -51,7 +53,8 @@ def load(path: str | os.PathLike[str]) -> Net:
     """Rebuild the net that ``save`` wrote, or that a run of ``fit`` left; nothing is initialised at random on the way.
 
     Args:
-        path: A safetensors file that ``save`` wrote, the folder of a run, or one of its checkpoints (``.ckpt``). A
+        path: A safetensors file that ``save`` wrote, the folder of a run, or one of its checkpoints (``.ckpt``); or the
+            name of a trained net of the package (``"lenet5:digits"``). A
             folder gives the net that ``fit`` ended with: the best epoch's where it was called with ``restore_best``,
             else the last, averaged where it kept an average. A surrounding ``torch.device`` is honoured.
 
@@ -68,6 +71,8 @@ def load(path: str | os.PathLike[str]) -> Net:
     ...
     smallnets.errors.WeightsError: there/is/none.safetensors: expected a file with weights; got no such file.
     """
+    if isinstance(path, str) and is_trained_name(path) and not Path(path).exists():
+        path = trained(path).path
     checkpoint, config, dtype = read_net(path)
     try:
         net = rebuilt(config, sum(tensor.numel() for tensor in checkpoint.tensors.values()))

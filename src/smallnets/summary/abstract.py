@@ -170,12 +170,16 @@ class NoDevice(TorchFunctionMode):
         """Run one call of PyTorch's Python face."""
         if func in MOVES_AWAY:
             return args[0]
+        if func in TOGETHER:
+            args, kwargs = floats_to_meta(args), floats_to_meta(kwargs)
         if func is torch.Tensor.to:
             args = tuple(abstract_device(value) if isinstance(value, str | torch.device) else value for value in args)
         return func(*args, **kwargs)
 
 
 MOVES_AWAY = frozenset((torch.Tensor.cuda, torch.Tensor.cpu))
+# Refuse constants on another device before any op of theirs is seen.
+TOGETHER = frozenset((torch.stft, torch.Tensor.stft))
 
 
 def abstract_device(device: Any) -> Any:

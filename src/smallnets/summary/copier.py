@@ -72,7 +72,7 @@ class Copier:
         return self.memo[key]
 
     def _fresh(self, value: Any) -> Any:
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and not value.is_nested:
             return abstract(value)
         if isinstance(value, nn.Module):
             return self.module(value)
@@ -127,9 +127,9 @@ class Copier:
             return twin
         try:
             if hasattr(kind, "__deepcopy__"):
-                return copy.deepcopy(value)
+                return copy.deepcopy(value)  # a nested tensor too, which has no one shape
             if kind in (LOCK, RLOCK):
-                return kind() if kind is LOCK else threading.RLock()
+                return threading.Lock() if kind is LOCK else threading.RLock()  # the class itself cannot be called
             reduced = value.__reduce_ex__(4)
         except Exception as error:
             expected, advice = "a module whose attributes can be copied", "Take it off while looking at the module."

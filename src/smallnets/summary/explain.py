@@ -20,6 +20,7 @@ CONVOLUTIONS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
 )
+PRODUCTS = ("matmul", "bmm", "einsum", "linear")  # whose factors need not be of one size
 WORTH = 3000  # calls of layers to try sizes with, before the sentence does without them
 NO_DATA = ("meta tensor", "meta device", "no data", "numpy", "unallocated storage")
 
@@ -107,6 +108,8 @@ def right_size(who: str, probe: Probe, failure: Failure, size: Sequence[int]) ->
     height, width = fitting
     probe.left = WORTH
     too_small = size[0] < height or size[1] < width
+    if not too_small and (sentence := strided(who, probe, failure, size)) is not None:
+        return sentence
     reached = failure.inputs[0] if failure.inputs else ()
     arrives = sides(reached[2:]) if len(reached) == 4 else str(reached)
     given = f"{sides(size)}, which is {arrives} where it reaches {place(failure)}" if reached else sides(size)
@@ -145,12 +148,15 @@ def around_side(probe: Probe, side: int) -> tuple[int | None, int | None]:
 
 def unpadded(who: str, probe: Probe, failure: Failure, size: Sequence[int]) -> str | None:
     """Branches that differ by as much at every picture size: a layer of one of them loses the border."""
-    other = probe.failure(size[0] + PERIOD, size[1] + PERIOD)
+    other = other_shapes(probe, failure, size)
     shapes = failure.inputs
-    if failure.module is not None or len(shapes) != 2 or len(shapes[0]) != 4 or other is None:
+    if other is None or not differs_alike(shapes, other):
         return None
-    if not differs_alike(shapes, other.failure.inputs):
-        return None
+    widths = [shape[1] for shape in shapes]
+    if failure.type != "cat" and widths[0] != widths[1] and 1 not in widths:
+        given = f"{widths[0]} in {sides(shapes[0])} and {widths[1]} in {sides(shapes[1])}"
+        advice = "Make the layers in front of it as wide as each other."
+        return message(who, f"branches of as many channels at {place(failure)}", given, advice)
     small = min(range(2), key=lambda branch: math.prod(shapes[branch]))
     layers = [row for row in failure.behind[small] if loses_border(row)] if len(failure.behind) == 2 else []
     expected = f"branches of one size at {place(failure)}"
@@ -158,6 +164,33 @@ def unpadded(who: str, probe: Probe, failure: Failure, size: Sequence[int]) -> s
     pads = [f"{row.path or row.type} padding={border(row)}" for row in layers]
     advice = f"Give {' and '.join(pads)}." if pads else "Pad the layers of the smaller one."
     return message(who, expected, given, advice)
+
+
+def strided(who: str, probe: Probe, failure: Failure, size: Sequence[int]) -> str | None:
+    """Branches of which one is so many times the other's size at every picture size: they have other strides."""
+    other = other_shapes(probe, failure, size)
+    times = [ratios(shapes) for shapes in (failure.inputs, other or ())]
+    if other is None or times[0] != times[1] or not any(ratio not in (0, 1) for ratio in times[0]):
+        return None
+    given = f"{sides(failure.inputs[0])} and {sides(failure.inputs[1])}, as many times the size at every picture size"
+    advice = "Give both the same strides, or enlarge the smaller one first."
+    return message(who, f"branches of one stride at {place(failure)}", given, advice)
+
+
+def other_shapes(probe: Probe, failure: Failure, size: Sequence[int]) -> tuple[Shape, ...] | None:
+    """What reaches a place where two maps meet with a larger picture; None where no two maps meet, or they pass."""
+    maps = len(failure.inputs) == 2 and all(len(shape) == 4 for shape in failure.inputs)
+    if failure.module is not None or not maps or failure.type in PRODUCTS:
+        return None
+    other = probe.failure(size[0] + PERIOD, size[1] + PERIOD)
+    return None if other is None or len(other.failure.inputs) != 2 else other.failure.inputs
+
+
+def ratios(shapes: Sequence[Shape]) -> list[int]:
+    """How many times the larger of two maps is the smaller one, by side, to within one stride; else 0."""
+    pairs = [(max(pair), max(1, min(pair))) for pair in zip(*(shape[2:] for shape in shapes), strict=False)]
+    times = [(large, small, -(-large // small)) for large, small in pairs]
+    return [ratio if large > (small - 1) * ratio else 0 for large, small, ratio in times]
 
 
 def border(row: Row) -> int:

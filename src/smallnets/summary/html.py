@@ -35,6 +35,11 @@ def page(summary: Table, above: str = "", marks: Mapping[str, tuple[str, str]] |
     )
 
 
+def style() -> str:
+    """The page's style sheet, for pages of the same look."""
+    return (HERE / "page.html").read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
+
+
 def data(summary: Table, marks: Mapping[str, tuple[str, str]]) -> str:
     """What the page's script draws."""
     drawn = blocks(summary)

@@ -74,8 +74,10 @@ def attention(
         return F.scaled_dot_product_attention(
             *(query, key, value), attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
-    if enable_gqa:
-        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
+    if query.dim() == 3:  # one head without a dimension of its own
+        masks = attn_mask.unsqueeze(-3) if attn_mask is not None and attn_mask.dim() == 3 else attn_mask
+        heads = (tensor.unsqueeze(1) for tensor in (query, key, value))
+        return attention(*heads, masks, dropout_p, is_causal, scale, enable_gqa).squeeze(1)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = query.new_zeros(attn_mask.shape).masked_fill_(attn_mask.logical_not(), -torch.inf)
     fused: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu

@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ShapeError, message
-from ..models.base import Net
 from .explain import explain, name_of
 from .inputs import (
     Call,
@@ -68,9 +67,6 @@ def summarize(
         call = call_of_inputs("summarize", replica.module, inputs)
     record = trace(replica, call, batch_size)
     failure = explain(replica, record, input_size) if record.failure else None
-    if failure and isinstance(replica.module, Net) and not record.rows:
-        # The net's own check has the better words, the run without it the table up to the layer that gives out.
-        record = trace(unchecked(replica), call, batch_size)
     if failure and not record.rows:
         raise ShapeError(failure)
     return Summary(
@@ -81,7 +77,7 @@ def summarize(
         totals=total(replica, record),
         modules=record.modules,
         failure=failure,
-        notes=(*misalignments(record), *gaps(record), *recurrent(record)),
+        notes=(*misalignments(record), *gaps(record), *recurrent(replica, record)),
         input_shape=next((shape for shape in record.inputs if len(shape) > 2), record.inputs[0]),
         _memory=partial(saved_bytes, replica, call),
         fields=tuple(record.fields),
@@ -92,16 +88,6 @@ def summarize(
 def trace(replica: Replica, call: Call, batch_size: int) -> Record:
     """Run the replica on abstract inputs."""
     return Recorder(replica).run(*make_inputs(call, batch_size, replica.dtype))
-
-
-def unchecked(replica: Replica) -> Replica:
-    """The replica of a net of the zoo without the check of its input."""
-
-    def take(x: Tensor) -> Tensor:
-        return x
-
-    replica.module.__dict__["check"] = take
-    return replica
 
 
 def total(replica: Replica, record: Record) -> Totals:
@@ -150,8 +136,10 @@ def gaps(record: Record) -> list[str]:
     return notes
 
 
-def recurrent(record: Record) -> list[str]:
-    """A sentence on what training an LSTM keeps, which its kernel alone knows."""
-    paths = [row.path for row in record.rows if row.type == "LSTM"]
-    words = "training_memory counts {} step by step; the kernels of oneDNN and cuDNN keep more, in a form of their own."
-    return [words.format(" and ".join(dict.fromkeys(path or "the LSTM" for path in paths)))] if paths else []
+def recurrent(replica: Replica, record: Record) -> list[str]:
+    """A sentence on what training a recurrent layer keeps, where its kernel alone knows."""
+    layers = {path: layer for path, layer in replica.module.named_modules() if isinstance(layer, nn.RNNBase)}
+    both = {path for path, layer in layers.items() if layer.mode == "LSTM" or layer.bidirectional}
+    whole = [row.path for row in record.rows if row.path in both]
+    words = "training_memory counts {} step by step; the kernels for whole sequences keep more, in a form of their own."
+    return [words.format(" and ".join(path or "the layer" for path in dict.fromkeys(whole)))] if whole else []

@@ -15,6 +15,7 @@ from ..bars import bar as new_bar
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
 from ..facts import DataFacts, facts_of
+from ..models.storage import load
 from ..warn import warn
 from .feed.batches import Batch, in_order, plan_batches
 from .feed.samples import (
@@ -38,7 +39,7 @@ from .tta import Views
 
 
 def evaluate(
-    model: nn.Module,
+    model: nn.Module | str,
     data: DataLike,
     *,
     tta: Literal["flip", "ten-crop", "dense"] | None = None,
@@ -52,7 +53,8 @@ def evaluate(
     """Measure a net on labelled pictures, exactly: every sample counts once, whatever the batch or process.
 
     Args:
-        model: A net that returns logits; left as it was (train flags, device, RNG).
+        model: A net that returns logits, left as it was (train flags, device, RNG); or a name that ``load`` takes, of a
+            trained net (``"lenet5:digits"``), a run's folder or a file.
         data: An ImageSet or ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader. uint8 pictures are
             normalised by the mean and std of the net's ``data_facts``, else by their set's; floats are taken as they
             are. Where net and data both have names of classes, labels are mapped by name.
@@ -75,6 +77,7 @@ def evaluate(
     >>> evaluate(lenet5(), load("digits", "test")).n
     359
     """
+    model = load(model) if isinstance(model, str) else model
     check_ints("evaluate", "topk", "rank", topk)
     check_ints("evaluate", "scales", "side", scales or ())
     views = Views(model, tta, scales) if tta is not None or scales else None

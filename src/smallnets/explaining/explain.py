@@ -1,0 +1,169 @@
+"""``explain``: feature maps, first filters and Grad-CAM of one picture.
+
+C channels, H W pixels, h w pixels of a map.
+"""
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import DataError, OptionError, check_choice, message
+from ..facts import facts_of
+from ..files import write_text
+from ..models.base import Net
+from ..pyramid import feature_pyramid
+from ..training.predict import pictures_of
+from ..weights import unwrapped
+from .page import page
+
+Picture = str | os.PathLike[str] | Image.Image | Tensor | np.ndarray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """What ``explain`` found; ``to_html`` shows it.
+
+    Attributes:
+        net: Its name.
+        picture: As the net saw it, (C, H, W), in [0, 1].
+        classes: In the order of the logits.
+        probabilities: One a class.
+        target: The class that ``cam`` speaks of; the likeliest, where none was asked for.
+        maps: What the layers made of the picture, (C', h, w) each, by name.
+        filters: Of the first convolution, (filters, C, kernel, kernel).
+        cam: Where the picture speaks for the target, (H, W) in [0, 1]; all 0 where nothing does.
+    """
+
+    net: str
+    picture: Tensor
+    classes: tuple[str, ...]
+    probabilities: Tensor
+    target: int
+    maps: dict[str, Tensor]
+    filters: Tensor
+    cam: Tensor
+
+    def __str__(self) -> str:
+        best = self.probabilities.topk(min(3, len(self.classes)))
+        said = ", ".join(
+            f"{self.classes[at]} {share:.4f}" for share, at in zip(best[0].tolist(), best[1].tolist(), strict=True)
+        )
+        return f"{self.net}: {said}"
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained page.
+
+        Raises:
+            RunError: When it cannot be written.
+        """
+        write_text(Path(path), page(self))
+
+
+def explain(
+    net: nn.Module, picture: Picture, *, layers: Sequence[str | int] | None = None, target: str | int | None = None
+) -> Explanation:
+    """What a net makes of one picture: maps of its layers, its first filters, and where its answer comes from.
+
+    Args:
+        net: A net of the zoo; left as it is.
+        picture: A path or a picture of Pillow's, of any size, which is brought to the net's; or a tensor or array,
+            (C, H, W): uint8, which is normalised by ``net.data_facts``, or floats, which are taken as they are.
+        layers: Whose maps: names or indices of stages, see ``feature_pyramid``; all stages by default.
+        target: The class that is to be explained, by name or number; the likeliest by default.
+
+    Raises:
+        ValueError: When the net is not of the zoo or has no classes, or there is no such layer, class or picture.
+
+    Source:
+        Selvaraju et al. 2017, equations 1 and 2 (Grad-CAM), at the net's last map; enlarged bilinearly.
+
+    >>> import smallnets as sn
+    >>> found = explain(sn.lenet5(weights="digits"), sn.data.load("digits", "test").images[0])
+    >>> {name: tuple(maps.shape) for name, maps in found.maps.items()}, tuple(found.cam.shape)
+    ({'features.2': (6, 14, 14), 'features.5': (16, 5, 5)}, (32, 32))
+    """
+    inner = unwrapped(net)
+    if not isinstance(inner, Net) or inner.num_classes == 0:
+        got = "num_classes=0" if isinstance(inner, Net) else f"a {type(inner).__name__}"
+        raise OptionError(message("explain", "a net of the zoo that has classes", got, "captum explains any module."))
+    model = copy.deepcopy(inner).cpu().float().eval()
+    facts = facts_of(inner)
+    names = facts.classes if facts is not None else ()
+    classes = names if len(names) == model.num_classes else tuple(map(str, range(model.num_classes)))
+    shown, x = seen(inner, picture)
+    with torch.no_grad():
+        maps = feature_pyramid(model, layers)(x)
+        probabilities = F.softmax(model(x), dim=1)[0]
+    chosen = int(probabilities.argmax()) if target is None else number_of(target, classes)
+    first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    return Explanation(
+        str(model.config["name"]),
+        shown,
+        classes,
+        probabilities,
+        chosen,
+        {name: value[0] if value.dim() == 4 else value[0, :, None, None] for name, value in maps.items()},
+        first.weight.detach(),
+        grad_cam(model, x, chosen),
+    )
+
+
+def grad_cam(model: Net, x: Tensor, target: int) -> Tensor:
+    """The last map's channels, each times the mean of its gradient, summed where that is positive: (H, W) in [0, 1]."""
+    with torch.enable_grad():
+        last = model.forward_features(x).detach().requires_grad_()
+        score = model.forward_head(last.clone())[0, target]  # of a copy, which a ReLU may overwrite
+        (gradient,) = torch.autograd.grad(score, last)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    cam = F.relu((weights * last.detach()).sum(dim=1, keepdim=True))
+    cam = F.interpolate(cam, x.shape[2:], mode="bilinear", align_corners=False)[0, 0]
+    return cam / cam.max() if cam.max() > 0 else cam
+
+
+def seen(net: Net, picture: Picture) -> tuple[Tensor, Tensor]:
+    """The picture to look at, (C, H, W) in [0, 1], and what the net takes of it, (1, C, H, W).
+
+    Raises:
+        DataError: When there is not one picture, or the net does not know how to normalise it.
+    """
+    if isinstance(picture, str | os.PathLike | Image.Image):
+        found = pictures_of(net, picture)
+        if len(found) != 1:
+            raise DataError(message("explain", "one picture", f"{len(found):,}", "Name one of them."))
+        pixels = found[0][0]
+    else:
+        pixels = torch.as_tensor(picture)
+    if pixels.dim() != 3:
+        raise DataError(message("explain", "one picture, (C, H, W)", f"shape {tuple(pixels.shape)}"))
+    if pixels.is_floating_point():
+        low, high = pixels.min(), pixels.max()
+        return (pixels.float().cpu() - low) / (high - low).clamp(min=1e-12), pixels.float().cpu()[None]
+    facts = facts_of(net)
+    if pixels.dtype != torch.uint8 or facts is None or not facts.mean:
+        got = f"{pixels.dtype} pixels" + ("" if pixels.dtype != torch.uint8 else " for a net without facts of its data")
+        advice = "Set net.data_facts = DataFacts(mean=..., std=...), or normalise the picture yourself."
+        raise DataError(message("explain", "uint8 pixels and a net that knows their mean and std", got, advice))
+    shown = pixels.cpu().float() / 255
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (facts.mean, facts.std))
+    return shown, ((shown - mean) / std)[None]
+
+
+def number_of(target: str | int, classes: Sequence[str]) -> int:
+    """The number of a class that is given by name or number."""
+    if isinstance(target, str):
+        if target not in classes and target.isdecimal():
+            target = int(target)
+        else:
+            check_choice("explain", "target", target, classes)
+            return list(classes).index(target)
+    if isinstance(target, bool) or not 0 <= target < len(classes):
+        raise OptionError(message("explain", f"target below {len(classes)}, or a class's name", repr(target)))
+    return target
