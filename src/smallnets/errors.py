@@ -1,5 +1,6 @@
 """The library's errors and their one message form: who expected what, what was given, what to do."""
 
+import re
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
@@ -39,7 +40,8 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     >>> message("lenet5", "num_classes of at least 0", -1, "Give the number of classes.")
     'lenet5: expected num_classes of at least 0; got -1. Give the number of classes.'
     """
-    return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
+    given = re.sub(r"(?<=[\w)'\"])\.$", "", str(got))  # what is quoted may be a sentence, with a full stop of its own
+    return f"{who}: expected {expected}; got {given}." + (f" {advice}" if advice else "")
 
 
 def first_line(error: BaseException) -> str:
@@ -54,7 +56,8 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
     "Did you mean 'resnet20'?"
     """
     text = str(given)
-    found = get_close_matches(text, [str(value) for value in allowed], n=10, cutoff=0.5)
+    others = [str(value) for value in allowed if str(value) != text]
+    found = get_close_matches(text, others, n=10, cutoff=0.5)
     if not found:
         return ""
 

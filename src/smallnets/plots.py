@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from .errors import OptionError, message
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TRAIN, VAL, GOOD, BAD, GREY = "#3b6fb6", "#e07b39", "#2c7a4b", "#c0392b", "#666666"
@@ -43,6 +46,8 @@ def plot_history(
     path: str | os.PathLike[str] | None = None,
     held_out: str = "validation",
     tested: float | None = None,
+    ax: "Axes | Sequence[Axes] | None" = None,
+    alone: str = "accuracy",
 ) -> "Figure":
     """Loss and accuracy over the epochs, train and validation, side by side.
 
@@ -51,11 +56,21 @@ def plot_history(
         path: Where to save it, if at all.
         held_out: What the columns of validation are called.
         tested: Accuracy on the test split after training, drawn as one mark.
+        ax: Axes to draw into instead of a new figure's: a pair, or one.
+        alone: What to draw into one.
     """
-    figure = new_figure(9, 3.6)
+    columns = ["loss", "accuracy"]
+    if ax is None:
+        figure = new_figure(9, 3.6)
+        drawn: list[Any] = [figure.add_subplot(1, 2, place) for place in (1, 2)]
+    else:
+        drawn = [ax] if hasattr(ax, "plot") else list(np.ravel(np.asarray(ax, dtype=object)))
+        columns = columns if len(drawn) > 1 else [alone]
+        if len(drawn) not in (1, 2) or not all(hasattr(axes, "plot") for axes in drawn):
+            raise OptionError(message("plot", "ax to be one of matplotlib's axes, or a pair of them", repr(ax)[:100]))
+        figure = drawn[0].figure
     epochs = [row["epoch"] for row in rows]
-    for place, (column, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy"))):
-        axes: Any = figure.add_subplot(1, 2, place + 1)
+    for axes, column in zip(drawn, columns, strict=True):
         marker = "o" if len(rows) < 40 else ""
         axes.plot(epochs, [row[column] for row in rows], color=TRAIN, marker=marker, markersize=3, label="train")
         if rows and rows[0].get(f"val_{column}") is not None:
@@ -69,7 +84,7 @@ def plot_history(
         if tested is not None and column == "accuracy" and rows:
             label = f"test, once: {tested:.4f}"
             axes.plot([epochs[-1]], [tested], "*", color=GOOD, markersize=11, label=label)
-        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_title(column.capitalize(), loc="left", fontweight="bold")
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.25)
@@ -191,8 +206,12 @@ def plot_grid(
     true: Sequence[str] | None,
     path: str | os.PathLike[str] | None = None,
     most: int = 40,
+    names: Sequence[str] | None = None,
 ) -> "Figure":
-    """Pictures with the predicted class and its probability; green when right, red with the true class when wrong."""
+    """Pictures with the predicted class and its probability; green when right, red with the true class when wrong.
+
+    Where no true class is known, the pictures' names stand below them.
+    """
     shown = min(most, len(pictures))
     columns = max(1, min(8, shown))
     rows = max(1, math.ceil(shown / columns))
@@ -207,6 +226,8 @@ def plot_grid(
         title = f"{short(predicted[place])}  {sure[place]:.0%}"
         if true is not None and not right:
             title += f"\ntrue: {short(true[place])}"
+        if true is None and names is not None:
+            axes.set_xlabel(plain_text(tail(names[place])), fontsize=6.5, color=GREY, labelpad=2)
         axes.set_title(title, fontsize=7.5, color=colour, pad=3, fontweight="normal" if right else "bold")
         for spine in axes.spines.values():
             spine.set_color(colour)
@@ -221,6 +242,21 @@ def short(name: str, most: int = 13) -> str:
     'a rather lon…'
     """
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def tail(name: str, most: int = 20) -> str:
+    """The end of a picture's name, which tells it from its neighbours.
+
+    >>> tail("holidays/2024/dog.jpg"), tail("a-very-long-name-of-picture-17.png")
+    ('dog.jpg', '…e-of-picture-17.png')
+    """
+    name = name.rpartition("/")[2] or name
+    return name if len(name) <= most else "…" + name[1 - most :]
+
+
+def plain_text(name: str) -> str:
+    """A name in which a dollar sign begins no formula."""
+    return name.replace("$", r"\$")
 
 
 def as_picture(image: Tensor) -> npt.NDArray[Any]:

@@ -6,6 +6,7 @@ from typing import assert_type
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -42,11 +43,16 @@ sn.fit(net, digits, lerning_rate=1.0)  # type: ignore[call-arg]  # pyright: igno
 assert_type(history, sn.History)
 assert_type(history.best, Row)
 assert_type(history["loss"], Sequence[float])
+assert_type(history["epoch"], Sequence[int])
 assert_type(history["val_loss"], Sequence[float | None])
 for each in history:
     assert_type(each, Row)
 
+history.plot(ax=Figure().add_subplot())
+
 metrics = sn.evaluate(net, (images, labels))
+assert_type(metrics.to_dict(), dict[str, object])
+assert_type(metrics.to_json("metrics.json", indent=2), str)
 assert_type(metrics, sn.Metrics)
 assert_type(metrics.plan.get("plain_accuracy"), float | None)
 assert_type(sn.predict(net, images), sn.Predictions)

@@ -185,7 +185,7 @@ MISTAKES = [
     (("fit", "lenet5", "--data", "digits", "--epoch", "3"), "No such option"),
     (("fit", "lenet5", "--data", "digits", "--epochs", "x"), "Invalid value for '--epochs'"),
     (("evaluate", "nowhere", "--data", "digits"), "smallnets: expected the folder of a run; got 'nowhere'. Check the path."),
-    (("predict", ".", "x.png"), "expected the folder of a run; got no checkpoint in ."),
+    (("predict", ".", "x.png"), "expected the folder of a run; got no checkpoint in '.'."),
     (("show", "resnet5"), "build: expected the name of a net; got 'resnet5'. Did you mean 'resnet56'?"),
     (("show", "resnet18", "--set", "stem=cifr"), "resnet18: expected stem to be one of 'imagenet', 'cifar'; got 'cifr'. Did"),
     (("show", "resnet18", "--set", "name=resnet50"), "--set: expected an option of the net; got 'name=resnet50'. Its name is"),

@@ -1,18 +1,13 @@
 """``smallnets evaluate`` and ``predict``: use the net of a run."""
 
-import json as as_json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..errors import check_choice
 from .app import app
 from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, numbers, write_json
-
-if TYPE_CHECKING:
-    from ..training.metrics import Metrics
 
 
 @app.command()
@@ -56,7 +51,7 @@ def evaluate(
         return
     if confusion is not None:
         found.plot_confusion(confusion)
-    if write_json(json, as_json.dumps(measured(found), indent=2)):
+    if write_json(json, found.to_json(indent=2)):
         return
     typer.echo(f"{found.n:,} pictures: accuracy {found.accuracy:.4f}, loss {found.loss:.4f}")
     if "plain_accuracy" in found.plan:
@@ -65,13 +60,6 @@ def evaluate(
         typer.echo(f"  {name:<20} {value:.4f}")
     for note in found.notes:
         typer.echo(f"note: {note}")
-
-
-def measured(found: "Metrics") -> dict[str, Any]:
-    """What was measured, as JSON has it: the accuracy of a class without pictures is null."""
-    per_class = {name: None if math.isnan(value) else value for name, value in found.per_class.items()}
-    topk = {str(rank): value for rank, value in found.topk.items()}
-    return {**vars(found), "topk": topk, "per_class": per_class, "confusion": found.confusion.tolist()}
 
 
 @app.command()

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
+from ..bars import bar
 from ..errors import DataError, SmallnetsError, first_line, message
 from ..warn import warn
 from .archive import Archive
@@ -198,8 +198,8 @@ def faults(decoder: Decoder, desc: str) -> dict[int, Broken]:
         return found if isinstance(found, Broken) else None
 
     found = in_threads(fault, range(len(decoder)), CHUNK)
-    bar = tqdm(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=None, leave=False)
-    return {index: broken for index, broken in enumerate(bar) if broken is not None}
+    seen = bar(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=None, leave=False)
+    return {index: broken for index, broken in enumerate(seen) if broken is not None}
 
 
 def decode_all(decoder: Decoder, desc: str, on_error: str) -> tuple[Tensor, list[int]]:
@@ -215,7 +215,7 @@ def decode_all(decoder: Decoder, desc: str, on_error: str) -> tuple[Tensor, list
     broken: list[Broken] = []
     found = in_threads(decoder.picture, range(len(decoder)), CHUNK)
     for index, picture in enumerate(
-        tqdm(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=None, leave=False)
+        bar(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=None, leave=False)
     ):
         if isinstance(picture, Broken):
             if on_error == "raise":

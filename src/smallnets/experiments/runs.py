@@ -48,7 +48,7 @@ def read_run(folder: Path) -> RunRecord:
         RunError: When the folder holds no run, or one of its files is broken.
     """
     if not is_run(folder):
-        got = f"no {METRICS} in {folder}" if folder.is_dir() else repr(str(folder))
+        got = f"no {METRICS} in {str(folder)!r}" if folder.is_dir() else repr(str(folder))
         raise RunError(message("compare", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
     try:
         with (folder / METRICS).open(newline="", encoding="utf-8") as file:
@@ -94,7 +94,7 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
         raise RunError(message("smallnets", "the folder of a run", repr(str(folder)), "Check the path."))
     paths = [folder / name for name in (BEST, LAST) if (folder / name).exists()]
     if not paths:
-        got = f"no checkpoint in {folder}"
+        got = f"no checkpoint in {str(folder)!r}"
         raise RunError(message("smallnets", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
     run = read(paths[0])
     if not run.options["restore_best"]:

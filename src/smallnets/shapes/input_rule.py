@@ -54,6 +54,8 @@ def wrong_shape(shape: tuple[int, ...], rule: InputRule) -> ShapeError | None:
         advice = "Give a batch of pictures."
     elif shape[1] != rule.channels:
         advice = f"Build the net with in_channels={shape[1]}, or convert the pictures."
+        if shape[3] == rule.channels:
+            advice = "These seem to be (N, H, W, C): give x.permute(0, 3, 1, 2)."
     elif rule.side is None:
         if min(shape[2:]) >= rule.least:
             return None

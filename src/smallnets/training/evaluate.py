@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
+from ..bars import bar as new_bar
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
 from ..facts import DataFacts, facts_of
@@ -165,7 +165,7 @@ def forward(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Batches in order with their logits, in fp32, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
-    bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
+    bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training
     with bar, torch.inference_mode(), plain, workers_errors_plain(), steady as next_batch:
@@ -173,11 +173,26 @@ def forward(
             if number == 0:
                 check_pictures(tuple(batch.images.shape[1:]), model, who)
             next_batch(batch.images)
-            yield batch, logits_of(model, batch.images, plan, who)
+            logits = logits_of(model, batch.images, plan, who)
+            if number == 0:
+                check_count(logits, samples, who)
+            yield batch, logits
             done += len(batch.labels)
             bar.update(len(batch.labels))
     if isinstance(samples.data, DataLoader) and samples.data.drop_last and done < samples.count:
         warn(f"{who}: left out {samples.count - done} samples, for the DataLoader drops its last batch")
+
+
+def check_count(logits: Tensor, samples: Samples, who: str) -> None:
+    """Refuse a net that gives more or fewer logits than the data has classes, where those are known.
+
+    Raises:
+        OptionError: With both numbers.
+    """
+    if samples.classes is not None and logits.shape[1] != len(samples.classes):
+        needed = len(samples.classes)
+        advice = f"Give the net {needed} outputs."
+        raise OptionError(message(who, f"{needed} logits, one a class", logits.shape[1], advice))
 
 
 def measure(

@@ -18,6 +18,7 @@ from .loop.start import begin
 from .loop.step import Updates
 from .options import AugmentName, FitOptions, OptimizerLike
 from .preserve import preserved
+from .views import rates_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,9 @@ class LRCurve:
         from ..plots import plot_lr_curve
 
         return plot_lr_curve(self.lrs, self.losses, self.suggestion, path)
+
+    def _repr_html_(self) -> str:
+        return rates_page(self.lrs, self.losses, self.suggestion)
 
 
 def find_lr(

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal, cast, overload
 from ..errors import OptionError, message, nearest
 from .options import Monitor
 from .records import PlanRecord, Row
+from .views import history_page
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Column = Literal["epoch", "loss", "accuracy", "lr", "seconds", "images_per_second"]
+Column = Literal["loss", "accuracy", "lr", "seconds", "images_per_second"]
 ValColumn = Literal["val_loss", "val_accuracy"]
 
 
@@ -41,6 +43,8 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @overload
+    def __getitem__(self, column: Literal["epoch"]) -> Sequence[int]: ...  # type: ignore[overload-overlap]
     @overload
     def __getitem__(self, column: Column) -> Sequence[float]: ...
     @overload
@@ -80,11 +84,21 @@ class History:
         writer.writerows(self.rows)
         return text.getvalue()
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
-        """Draw loss and accuracy over the epochs, train and validation; save when a path is given."""
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, *, ax: "Axes | Sequence[Axes] | None" = None
+    ) -> "Figure":
+        """Draw loss and accuracy over the epochs, train and validation; save when a path is given.
+
+        Args:
+            path: Where to save the drawing, too.
+            ax: Axes of yours to draw into: one for what ``monitor`` looks at, loss or accuracy, or a pair for both.
+        """
         from ..plots import plot_history
 
-        return plot_history(self.rows, path)
+        return plot_history(self.rows, path, ax=ax, alone="loss" if "loss" in self.monitor else "accuracy")
+
+    def _repr_html_(self) -> str:
+        return history_page(self.rows, self.best if self.rows else None)
 
 
 def score(row: Row, monitor: Monitor) -> float:

@@ -1,9 +1,11 @@
 """What measuring gives: ``Metrics`` from ``evaluate``, ``Predictions`` from ``predict``."""
 
 import csv
+import json
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,9 @@ from torch import Tensor
 from ..data.imageset import ImageSet
 from ..data.names import listed
 from ..errors import DataError, message
+from ..files import write_text
 from .records import PlanRecord
+from .views import metrics_page, predictions_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +55,21 @@ class Metrics:
 
         return plot_confusion(self.confusion.numpy(), list(self.per_class), self.accuracy, path)
 
+    def to_dict(self) -> dict[str, object]:
+        """Everything as JSON has it: ranks as text, the confusion as lists, None for what is not a number."""
+        found = {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        return {**found, "confusion": self.confusion.tolist()}
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, indent: int | None = None) -> str:
+        """``to_dict`` as JSON text, also written to ``path`` if there is one."""
+        text = json.dumps(self.to_dict(), indent=indent)
+        if path is not None:
+            write_text(Path(path), text + "\n")
+        return text
+
+    def _repr_html_(self) -> str:
+        return metrics_page(self)
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -63,6 +82,7 @@ class Predictions:
         classes: Names of the classes.
         plan: How they were computed, and how well that agrees with fp32 where it is not.
         left_out: Pictures that could not be read, which are not among the others, and why.
+        pictures: What was asked, one a prediction, for a notebook to show; None where it comes in batches only.
     """
 
     ids: tuple[str, ...]
@@ -71,6 +91,7 @@ class Predictions:
     classes: tuple[str, ...]
     plan: PlanRecord = field(default_factory=PlanRecord)
     left_out: dict[str, str] = field(default_factory=dict)
+    pictures: object = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,7 +114,7 @@ class Predictions:
             yield [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
 
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
-        """Draw the first pictures with their predicted class, and the true one where an ImageSet knows it.
+        """Draw the first pictures with their predicted class; the true one where an ImageSet knows it, else their name.
 
         Raises:
             DataError: When there are fewer pictures than predictions.
@@ -108,7 +129,19 @@ class Predictions:
             true = [images.classes[label] for label in images.labels.tolist()]
         predicted = [self.classes[label] for label in self.labels.tolist()]
         sure = self.probabilities.max(dim=1).values.tolist() if len(self) else []
-        return plot_grid(pictures, predicted, sure, true, path)
+        return plot_grid(pictures, predicted, sure, true, path, names=self.ids)
+
+    def _repr_html_(self) -> str:
+        return predictions_page(self)
+
+
+def plain(value: object) -> object:
+    """Numbers, texts, dicts and sequences as JSON has them: keys are text, and what is not finite is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def natural(text: str) -> list[Any]:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler
 
 from ..data.imageset import ImageStream
 from ..data.names import counted, listed
@@ -67,7 +67,20 @@ def predict(
     last = parts[-1]
     if last.left_out:
         warn(f"predict: left out {told(last.left_out, len(ids))}")
-    return Predictions(ids, labels, shares, last.classes, last.plan, last.left_out)
+    return Predictions(
+        ids, labels, shares, last.classes, last.plan, last.left_out, shown_of(model, data, last.left_out)
+    )
+
+
+def shown_of(model: nn.Module, data: object, left_out: Mapping[str, str]) -> object:
+    """What was asked, to be looked at by number: a set, a Dataset or a batch; None for the batches of a DataLoader."""
+    if is_source(data):
+        stream = pictures_of(model, data)
+        return stream[[row for row, name in enumerate(stream.ids) if name not in left_out]]
+    first = data[0] if isinstance(data, tuple | list) and data else data
+    if isinstance(first, Tensor | np.ndarray):
+        return first[None] if first.ndim == 3 else first
+    return first if isinstance(first, Dataset) else None
 
 
 def told(left_out: Mapping[str, str], good: int, most: int = 20) -> str:

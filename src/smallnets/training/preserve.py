@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import OptionError, message
@@ -36,9 +36,19 @@ def preserved(model: nn.Module) -> Generator[None, None, None]:
 
 
 def check_net(model: object) -> None:
-    """Refuse what is no net, and one whose parameters have no shape yet."""
+    """Refuse what is no net, and one that cannot compute: its parameters have no shape or no values yet."""
+    made_from = "Give the net that it was made from."
     if not isinstance(model, nn.Module):
-        raise OptionError(message("smallnets", "a net, which is an nn.Module", repr(model)))
+        advice = made_from if isinstance(model, torch.export.ExportedProgram) else ""
+        raise OptionError(message("smallnets", "a net, which is an nn.Module", repr(model)[:100], advice))
+    # What torch.export gives has a train() of its own, which fails; what torch.jit.freeze gives has no such flag.
+    exported = isinstance(model, fx.GraphModule) and "train" in vars(model)
+    if exported or not all(hasattr(module, "training") for module in model.modules()):
+        got = "an exported one" if exported else "a frozen one"
+        raise OptionError(message("smallnets", "a net that knows training from evaluation", got, made_from))
+    if any(tensor.is_meta for _, tensor in named_tensors(model)):
+        advice = "Give it memory, net.to_empty(device='cpu'), then load_weights."
+        raise OptionError(message("smallnets", "a net with values", "one on the meta device", advice))
     if any(is_lazy(tensor) for _, tensor in named_tensors(model)):
         advice = "Call it once: net(pictures)."
         raise OptionError(message("smallnets", "a net with shapes", "lazy layers that saw no picture yet", advice))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ..errors import WeightsError, first_line, message, nearest
 
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of what may have been meant
+
 
 def unwritten(who: str, path: Path, error: Exception) -> WeightsError:
     """Why a file could not be written, and what helps."""
@@ -29,7 +31,7 @@ def as_path(who: str, given: object) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise WeightsError(message(who, "a path", repr(text[:200]), f"{first_line(error)}.")) from None
+        raise WeightsError(message(who, "a path", repr(text[:200]), f"{first_line(error).rstrip('.')}.")) from None
 
 
 def existing_file(who: str, given: object) -> Path:
@@ -55,6 +57,7 @@ def existing_file(who: str, given: object) -> Path:
             got = first_line(error).partition(": ")[0]
         with contextlib.suppress(OSError, ValueError):
             if path.parent.is_dir():
-                advice = nearest(path.name, [entry.name for entry in path.parent.iterdir()])
+                near = [entry for entry in path.parent.iterdir() if entry.suffix in SUFFIXES or entry.is_dir()]
+                advice = nearest(path.name, [entry.name for entry in near])
     text = str(path)
     raise WeightsError(message(text[:200] or repr(text), "a file with weights", got, advice))

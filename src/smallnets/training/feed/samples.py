@@ -4,6 +4,7 @@ N pictures, C channels, H W pixels.
 """
 
 import contextlib
+import os
 from collections.abc import Generator, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -120,10 +121,28 @@ def understand(data: object, who: str, model: nn.Module | None = None, facts: Da
     else:
         kinds = "an ImageSet, an ImageStream, a pair of tensors or arrays, a Dataset or a DataLoader"
         kinds = f"a path, a picture, {kinds}" if who == "predict" else kinds
-        raise DataError(message(who, kinds, type(data).__name__))
+        raise DataError(message(who, kinds, type(data).__name__, meant(data, who)))
     if found.count == 0:
         raise DataError(message(who, "at least one sample", "none"))
     return found if facts is None else in_terms_of(found, facts, who)
+
+
+def meant(data: object, who: str) -> str:
+    """What to give instead of what is no set."""
+    if isinstance(data, Tensor | np.ndarray):
+        return f"Give images and labels as one pair: {who}(net, (images, labels))."
+    if isinstance(data, str | os.PathLike):
+        return f"Load it first: {who}(net, smallnets.data.load({os.fspath(data)[:40]!r}))."
+    return "A validation set is an argument of its own." if isinstance(data, tuple | list) and who == "fit" else ""
+
+
+def how_to_shape(images: Tensor, labels: Tensor) -> str:
+    """How the usual other forms of images and labels become the right ones."""
+    if images.dim() == 3:
+        return "Give grey pictures their channel: images[:, None]."
+    if labels.dim() == 2:
+        return "Take labels[:, 0]." if labels.shape[1] == 1 else "Of one-hot labels take labels.argmax(1)."
+    return "Convert the labels: labels.long()." if labels.dtype.is_floating_point else ""
 
 
 def whole_part(data: object) -> object:
@@ -143,7 +162,8 @@ def from_pair(pair: Sequence[Any], who: str, learns: bool) -> Samples:
         raise DataError(message(who, "images and labels, as tensors or arrays of numbers", got)) from error
     if images.dim() != 4 or labels.shape != images.shape[:1] or labels.dtype.is_floating_point:
         got = f"{tuple(images.shape)} {images.dtype} and {tuple(labels.shape)} {labels.dtype}"
-        raise DataError(message(who, "images (N, C, H, W) and N whole-numbered labels", got))
+        wanted = "images (N, C, H, W) and N whole-numbered labels"
+        raise DataError(message(who, wanted, got, how_to_shape(images, labels)))
     images, labels = images.cpu(), labels.cpu().long()  # fit brings them to a GPU if they fit there
     classes = tuple(str(label) for label in range(max(1, int(labels.max()) + 1 if len(labels) else 1)))
     stats: Stats | None = None

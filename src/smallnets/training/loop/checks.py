@@ -8,11 +8,13 @@ from ...data.names import counted, listed
 from ...diagnosis.diagnose import first_look
 from ...errors import DataError, OptionError, message
 from ...warn import warn
+from ..evaluate import check_count
 from ..feed.batches import Batch
 from ..feed.samples import Samples, check_classes, check_pictures
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of
+from ..preserve import named_tensors
 
 CHECKED = 4  # pictures of the first batch that the rules see
 LINES = 3  # of warnings
@@ -26,6 +28,7 @@ def check_run(
     Raises:
         ValueError: What does not go together, and how to mend it.
     """
+    check_trainable(model)
     check_pictures(train.shape, model, "fit")
     check_classes(train, model, "fit")
     if val is not None:
@@ -48,6 +51,21 @@ def check_run(
             raise OptionError(message("fit", "a distributed sampler under torchrun", "another", advice))
 
 
+def check_trainable(model: nn.Module) -> None:
+    """Refuse a net that computes and cannot learn.
+
+    Raises:
+        OptionError: For weights that are quantised, or made where nothing may ever be learnt.
+    """
+    made_from = "Train the net that it was made from, and quantise it then."
+    kinds = [f"{type(part).__module__}." for part in (*model.modules(), *model.parameters())]
+    if any(".quantized." in kind for kind in kinds) or any("quantiz" in type(p).__module__ for p in model.parameters()):
+        raise OptionError(message("fit", "a net that can learn", "a quantised one", made_from))
+    if any(tensor.is_inference() for _, tensor in named_tensors(model)):
+        advice = "Build or load it outside of torch.inference_mode()."
+        raise OptionError(message("fit", "a net that can learn", "one made under inference_mode", advice))
+
+
 def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
     """Two samples through the net: does it give logits, and one a class?
 
@@ -61,10 +79,9 @@ def probe(model: nn.Module, first: Batch, samples: Samples, plan: Plan) -> int:
     with torch.inference_mode():
         logits = logits_of(model, first.images[:2], plan, "fit")
     known = samples.classes
-    needed = 0 if known is None else len(known)
-    if samples.labels is not None and known is None:
-        needed = int(samples.labels.max()) + 1
-    if logits.shape[1] < needed or (known is not None and logits.shape[1] != needed):
+    check_count(logits, samples, "fit")
+    needed = 0 if samples.labels is None else int(samples.labels.max()) + 1
+    if known is None and logits.shape[1] < needed:
         advice = f"Give the net {needed} outputs."
         raise OptionError(message("fit", f"{needed} logits, one a class", logits.shape[1], advice))
     return logits.shape[1]

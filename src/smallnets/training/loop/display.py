@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar an epoch on a terminal, a line an epoch elsewhere; TensorBoard, if asked for."""
+"""What a person sees of a run: bars of run and epoch on a terminal, a bar and lines in a notebook, else lines."""
 
 import functools
 import sys
@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ...bars import NotebookBar, bar, in_notebook
 from ...errors import message
 from ..options import FitOptions
 from ..records import Row
@@ -19,33 +20,53 @@ class Display:
 
     def __init__(self, options: FitOptions, count: int, leads: bool) -> None:
         self.epochs, self.count, self.show = options.epochs, count, options.progress and leads
-        self.terminal = self.show and sys.stderr.isatty()
+        self.notebook = self.show and in_notebook()
+        self.terminal = self.show and not self.notebook and sys.stderr.isatty()
         self.new_board = tensorboard(options) if leads and options.tensorboard else None
         self.board: Any = None  # opened with the first row: what fails before leaves none open
-        self.bar: Any = None
+        self.run: Any = None  # its bar
+        self.bar: Any = None  # the epoch's, below it
+        self.early: list[str] = []  # lines of before the first epoch
         self.updated = 0.0
 
     def say(self, text: str) -> None:
-        if self.show:
+        if isinstance(self.run, NotebookBar):
+            self.run.add_line(text)
+        elif self.notebook:  # the bar comes with the first epoch
+            self.early.append(text)
+        elif self.show:
             tqdm.write(text, file=sys.stderr)
 
     def start(self, epoch: int, done: int) -> None:
-        if self.terminal:
-            label = f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
-            self.bar = tqdm(total=self.count, initial=done, desc=label, unit="img", leave=False, dynamic_ncols=True)
-            self.updated = time.monotonic()
+        if not self.terminal and not self.notebook:
+            return
+        label = f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
+        look: dict[str, Any] = {"unit": "img", "leave": False, "dynamic_ncols": True}
+        if self.run is None:
+            whole, before = self.epochs * self.count, epoch * self.count + done
+            kept: dict[str, Any] = {**look, "leave": self.notebook}
+            self.run = bar(total=whole, initial=before, desc="run", **kept)
+            for text in self.early:
+                self.say(text)
+        if self.notebook:
+            self.run.set_description_str(label)
+        else:
+            self.bar = bar(total=self.count, initial=done, desc=label, **look)
+        self.updated = time.monotonic()
 
     def step(self, images: int, so_far: Callable[[], tuple[float, float, int]]) -> None:
         """After each step; sums of loss and hits are asked for, which may wait for the device, only now and then."""
-        if self.bar is None:
+        if self.run is None:
             return
-        self.bar.update(images)
+        self.run.update(images)
+        if self.bar is not None:
+            self.bar.update(images)
         now = time.monotonic()
         if now - self.updated > 0.5:
             self.updated = now
             loss_sum, correct, seen = so_far()
             if seen:
-                self.bar.set_postfix_str(f"loss {loss_sum / seen:.4f}, accuracy {correct / seen:.4f}")
+                (self.bar or self.run).set_postfix_str(f"loss {loss_sum / seen:.4f}, accuracy {correct / seen:.4f}")
 
     def close(self) -> None:
         if self.bar is not None:
@@ -69,6 +90,9 @@ class Display:
     def leave(self) -> None:
         """At the end of the run, however it ends."""
         self.close()
+        if self.run is not None:
+            self.run.close()
+            self.run = None
         if self.board is not None:
             self.board.close()
 

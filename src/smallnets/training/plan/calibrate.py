@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...data.names import counted
 from ..feed.batches import Batch
 from ..group import Group
 from ..options import FitOptions, Loss
@@ -131,7 +132,8 @@ def choose_plan(
         trials.consider(compiled_too)
     plan = compiled_too if options.compile is True else trials.best.plan
     gain, spent = trials.plain.seconds / trials.best.seconds, time.perf_counter() - started
-    return plan, f"{plan.words()} ({gain:.2f} x {plain.words()}; {len(trials.found)} ways timed in {spent:.1f} s)"
+    ways = counted(len(trials.found), "way")
+    return plan, f"{plan.words()} ({gain:.2f} x {plain.words()}; {ways} timed in {spent:.1f} s)"
 
 
 class Trials:

@@ -84,7 +84,10 @@ def logits_of(model: nn.Module, images: Tensor, plan: Plan, who: str) -> Tensor:
         if isinstance(error, torch.OutOfMemoryError | SmallnetsError):
             raise
         wanted = f"a net that takes pictures {tuple(images.shape)} and nothing else"
-        raise OptionError(message(who, wanted, f"one that does not ({first_line(error)})")) from error
+        got = f"one that does not ({first_line(error)[:160].rstrip('.')})"
+        swapped = images.dim() == 4 and images.shape[3] in (1, 3, 4) and images.shape[1] > 4
+        advice = "If these are (N, H, W, C), give images.permute(0, 3, 1, 2)." if swapped else ""
+        raise OptionError(message(who, wanted, got, advice)) from error
     return check_logits(found, images, who)
 
 

@@ -62,7 +62,11 @@ def test_on_a_terminal_it_is_a_bar_first(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     bar = display.bar
     display.end(ROW)
-    assert display.bar is None and bar.disable and screen.getvalue().endswith(LINE)
+    run = display.run
+    assert display.bar is None and bar.disable and not run.disable and LINE in screen.getvalue()
+    assert "run: " in shown and "267/2030" in shown  # the run's bar above the epoch's
+    display.leave()
+    assert display.run is None and run.disable
 
 
 def test_who_is_not_asked_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
