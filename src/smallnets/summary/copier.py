@@ -73,7 +73,7 @@ class Copier:
 
     def _fresh(self, value: Any) -> Any:
         if isinstance(value, Tensor):  # a nested one has no shape to make another of
-            return copy.deepcopy(value) if value.is_nested else abstract(value)
+            return value.detach().clone() if value.is_nested else abstract(value)
         if isinstance(value, nn.Module):
             return self.module(value)
         kind = type(value)
