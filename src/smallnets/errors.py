@@ -39,7 +39,21 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     >>> message("lenet5", "num_classes of at least 0", -1, "Give the number of classes.")
     'lenet5: expected num_classes of at least 0; got -1. Give the number of classes.'
     """
-    return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
+    return printable(f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else ""))
+
+
+def printable(text: str) -> str:
+    r"""A text that a terminal shows and does not obey: what is no character is escaped, but for line breaks and tabs.
+
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import check_choice
+from ..errors import check_choice, printable
 from .app import app
 from .parsing import JSON, Data, Device, Download, OnError, Precision, Root, Run, numbers, write_json
 
@@ -60,7 +60,7 @@ def evaluate(
     if "plain_accuracy" in found.plan:
         typer.echo(f"without the views: accuracy {found.plan['plain_accuracy']:.4f}")
     for name, value in found.per_class.items():
-        typer.echo(f"  {name:<20} {value:.4f}")
+        typer.echo(printable(f"  {name:<20} {value:.4f}"))
 
 
 def measured(found: "Metrics") -> dict[str, Any]:
@@ -80,6 +80,9 @@ def predict(
     columns: Annotated[
         str | None, typer.Option(help="Columns of the CSV: id, predicted, or a class for its probability.  [all]")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write names as they are, also those that a spreadsheet would run.")
+    ] = False,
     grid: Annotated[Path | None, typer.Option(help="Draw the pictures with their classes here.")] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
     precision: Precision = "auto",
@@ -107,11 +110,11 @@ def predict(
     pictures = sorted_by_id(pictures)
     parts = predict_parts(net, pictures, batch_size, precision, device, progress=csv is not None)  # type: ignore[arg-type]  # pyright: ignore
     if csv is not None:
-        typer.echo(f"{write_rows(parts, csv, kept):,} predictions in {csv}")
+        typer.echo(f"{write_rows(parts, csv, kept, raw):,} predictions in {csv}")
     else:
         for part in parts:
             for name, label, shares in zip(part.ids, part.labels, part.probabilities, strict=True):
-                typer.echo(f"{name}\t{names[label]}\t{shares.max():.4f}")
+                typer.echo(printable(f"{name}\t{names[label]}\t{shares.max():.4f}"))
     if grid is not None:
         shown = in_memory(pictures[:GRID])
         ask(net, shown, batch_size=batch_size, precision=precision, device=device).grid(shown.images, grid)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Recipes run: one run, several seeds, variants and sweeps; each run goes on by itself where it was stopped."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -10,6 +11,7 @@ from typing import Any
 
 from ..errors import OptionError, RunError, check_choice, check_int, message
 from ..files import write_text
+from ..pictures import drawing
 from .compare import Comparison, compare
 from .experiment import Experiment
 from .recipe import Recipe, recipe
@@ -236,9 +238,7 @@ def write_summary(chosen: Recipe, found: Comparison, place: Path) -> None:
     """The table and the picture of several runs."""
     found.to_csv(place / "comparison.csv")
     parts = [f"# {chosen.title}", chosen.notes.strip(), found.to_markdown()]
-    try:
+    with contextlib.suppress(ImportError), drawing("recipe"):  # each run has warned of that
         found.plot(place / "comparison.png")
         parts.append("![Loss and accuracy of all runs](comparison.png)")
-    except ImportError:
-        pass  # each run has warned of it
     write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ...errors import RunError, first_line, message
-from ...files import whole_file
+from ...errors import RunError, message
+from ...files import told_when_unwritten, whole_file
 from ...warn import warn
 from .schema import NewerFormatError, check_format
 
@@ -38,13 +38,8 @@ def written(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None, N
     Raises:
         RunError: When it cannot be written, a full disk included; what was there before is still there.
     """
-    try:
-        with whole_file(path, keep) as file:
-            yield file
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
-        left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
-        text = message("fit", f"to write {path}", first_line(error), f"Free some space; {left}.")
-        raise RunError(text) from error
+    with told_when_unwritten(path, "fit"), whole_file(path, keep) as file:
+        yield file
 
 
 def seal(file: BinaryIO) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...errors import RunError, message
+from ...pictures import drawing
 from ..checkpoint.schema import Checkpoint, NetRecord, Progress, Training
 from ..evaluate import measure
 from ..feed.samples import workers_errors_plain
@@ -219,5 +220,5 @@ class Run:
                 self.model.load_state_dict(state)
         if self.folder is not None and self.group.leads:
             self.folder.write_history(self.history)
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(ImportError), drawing("fit"):
                 self.history.plot(self.folder.path / "curves.png")
