@@ -39,7 +39,20 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     >>> message("lenet5", "num_classes of at least 0", -1, "Give the number of classes.")
     'lenet5: expected num_classes of at least 0; got -1. Give the number of classes.'
     """
-    return printable(f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else ""))
+    said = f"{who}: expected {shortened(expected)}; got {shortened(str(got))}."
+    return printable(said + (f" {advice}" if advice else ""))
+
+
+def shortened(text: str, most: int = 180) -> str:
+    """A text with its middle left out where it is too long to be read; tables, which have lines, are whole.
+
+    >>> shortened("a" * 50 + "b" * 50, most=21)
+    'aaaaaaaaaaaaa … bbbbb'
+    """
+    if len(text) <= most or "\n" in text:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 3]} … {text[-end:]}"
 
 
 def printable(text: str) -> str:

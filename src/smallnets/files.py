@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import RunError, first_line, message
+from .errors import OptionError, RunError, SmallnetsError, first_line, message
 
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 STREAMS = {Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")}  # what is there stands for what is open
@@ -81,7 +81,10 @@ def told_when_unwritten(path: Path, who: str) -> Generator[None, None, None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, ValueError) and "null byte" not in str(error):
+        own = isinstance(error, OSError) or any(
+            sign in str(error) for sign in ("null byte", "inline_container", "StreamWriter")
+        )
+        if isinstance(error, SmallnetsError) or not own:
             raise
         reason, advice = why_unwritten(path, error)
         raise RunError(message(who, f"to write {path}", reason, advice)) from error
@@ -107,6 +110,21 @@ def is_stream(path: Path) -> bool:
     except OSError:
         return False
     return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
+
+
+def user_path(who: str, option: str, given: object) -> Path:
+    """A path that a user gave, its ``~`` written out.
+
+    Raises:
+        OptionError: When it is no text and no path, has a zero byte, or names a user who is not there.
+    """
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise OptionError(message(who, f"{option} to be a path", repr(given)[:100]))
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise OptionError(message(who, f"{option} to be a path", repr(text[:100]), f"{first_line(error)}")) from None
 
 
 def part_of(path: Path) -> Path:

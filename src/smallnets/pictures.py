@@ -9,8 +9,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .errors import first_line, message, printable
-from .files import told_when_unwritten, write_bytes
+from .errors import check_choice, first_line, message, printable
+from .files import write_bytes
 from .warn import warn
 
 SAID: set[str] = set()  # characters of which it was said that no font has them
@@ -26,17 +26,18 @@ def write_figure(figure: Any, path: str | os.PathLike[str], **how: Any) -> None:
 
     Raises:
         RunError: When it cannot be written; what was there before is still there.
-        ValueError: When matplotlib knows no such format.
+        OptionError: When matplotlib knows no such format.
     """
     name = os.fspath(path)
     suffix = Path(name).suffix[1:]
     if not suffix:
         name, suffix = f"{name.rstrip('.')}.png", "png"
+    check_choice("plots", "the suffix of a picture's file", suffix.lower(), figure.canvas.get_supported_filetypes())
     drawn = io.BytesIO()
     missing = with_fonts(figure)
-    with warnings.catch_warnings(), told_when_unwritten(Path(name), "plots"):
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # said below, once, and with a remedy
-        figure.savefig(drawn, format=suffix, **how)
+        figure.savefig(drawn, format=suffix.lower(), **how)
     write_bytes(name, drawn.getvalue(), "plots")
     if new := "".join(sorted(missing - SAID)):
         SAID.update(new)

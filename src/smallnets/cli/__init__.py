@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import TextIO
 
 from ..errors import SmallnetsError
+from ..speak import open_streams, say
 from . import nets, recipes, training, using
 from .app import app
 
@@ -28,7 +29,7 @@ def plain_warnings() -> Generator[None, None, None]:
         line: str | None = None,
     ) -> None:
         if os.environ.get("RANK", "0") == "0":  # of several processes, the first says it
-            print(f"warning: {message}", file=sys.stderr)
+            say(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
@@ -45,11 +46,12 @@ def tell(text: str) -> None:
 
         if not first_to_tell():
             return
-    print(f"smallnets: {text}", file=sys.stderr)
+    say(f"smallnets: {text}")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with its exit code."""
+    open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # wherever it stands

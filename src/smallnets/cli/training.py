@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..speak import say
 from .app import app
 from .parsing import Data, Device, Download, Limit, Net, OnError, Precision, Root, Set, parse_settings, side
 
@@ -94,4 +95,4 @@ def fit(
         small_forms=True,
     )
     for line in experiment.run():
-        typer.echo(line)
+        say(line, "stdout")  # a reader that has gone costs no epoch

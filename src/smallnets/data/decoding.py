@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from ..errors import DataError, SmallnetsError, first_line, message
+from ..speak import has_terminal
 from ..warn import warn
 from .archive import Archive
 from .depth import Pixels, white_for
@@ -198,7 +199,7 @@ def faults(decoder: Decoder, desc: str) -> dict[int, Broken]:
         return found if isinstance(found, Broken) else None
 
     found = in_threads(fault, range(len(decoder)), CHUNK)
-    bar = tqdm(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=None, leave=False)
+    bar = tqdm(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=not has_terminal(), leave=False)
     return {index: broken for index, broken in enumerate(bar) if broken is not None}
 
 
@@ -215,7 +216,7 @@ def decode_all(decoder: Decoder, desc: str, on_error: str) -> tuple[Tensor, list
     broken: list[Broken] = []
     found = in_threads(decoder.picture, range(len(decoder)), CHUNK)
     for index, picture in enumerate(
-        tqdm(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=None, leave=False)
+        tqdm(found, desc=desc, total=len(decoder), unit="img", delay=1, disable=not has_terminal(), leave=False)
     ):
         if isinstance(picture, Broken):
             if on_error == "raise":

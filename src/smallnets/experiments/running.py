@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, RunError, check_choice, check_int, message
-from ..files import write_text
+from ..files import user_path, write_text
 from ..pictures import drawing
 from .compare import Comparison, compare
 from .experiment import Experiment
@@ -83,7 +83,7 @@ def run_recipe(
         RunError: When a run cannot go on; of several, when none could.
     """
     chosen = (name if isinstance(name, Recipe) else recipe(name)).changed(changes or {})
-    place = Path(run_dir) if run_dir is not None else Path("runs") / chosen.name
+    place = user_path("recipe", "run_dir", run_dir) if run_dir is not None else Path("runs") / chosen.name
     source = chosen.data.source if data is None else os.fspath(data)
     where = None if root is None else Path(root)
     how = How(source, epochs, limit, device, precision, workers, where, download, progress)

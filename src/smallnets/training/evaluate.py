@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ..data.imageset import check_labels
 from ..errors import OptionError, check_choice, check_int, check_ints, message
 from ..facts import facts_of
+from ..speak import has_terminal
 from .feed.batches import Batch, in_order, plan_batches
 from .feed.samples import DataLike, Samples, check_classes, check_pictures, understand, workers_errors_plain
 from .group import Group, current_group
@@ -126,7 +127,8 @@ def forward(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Batches in order with their logits, in fp32, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
-    bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
+    hidden = not (progress and has_terminal())
+    bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=hidden, leave=False)
     steady = steady_threads(model, plan.device)
     with bar, torch.inference_mode(), plan.autocast(), workers_errors_plain(), steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device)):

@@ -17,6 +17,7 @@ from ..errors import DataError, message
 from ..files import write_text
 from .records import PlanRecord
 
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are the wide forms of the first
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 if TYPE_CHECKING:
@@ -125,13 +126,8 @@ def cell(text: str) -> str:
     >>> cell("=1+1"), cell("-3.5"), cell("cat")
     ("'=1+1", '-3.5', 'cat')
     """
-    if not text.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) and text[:1] not in (
-        "\t",
-        "\r",
-        "\n",
-    ):
-        return text
-    return text if NUMBER.fullmatch(text) else f"'{text}"
+    runs = text.startswith(("\t", "\r", "\n")) or text.lstrip().startswith(FORMULA)
+    return f"'{text}" if runs and not NUMBER.fullmatch(text) else text
 
 
 def natural(text: str) -> list[Any]:

@@ -1,7 +1,6 @@
 """What a person sees of a run: a bar an epoch on a terminal, a line an epoch elsewhere; TensorBoard, if asked for."""
 
 import functools
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ...errors import message
+from ...speak import has_terminal, say
 from ..options import FitOptions
 from ..records import Row
 from .finite import Tally
@@ -20,7 +20,7 @@ class Display:
 
     def __init__(self, options: FitOptions, count: int, leads: bool) -> None:
         self.epochs, self.count, self.show = options.epochs, count, options.progress and leads
-        self.terminal = self.show and sys.stderr.isatty()
+        self.terminal = self.show and has_terminal()
         self.new_board = tensorboard(options) if leads and options.tensorboard else None
         self.board: Any = None  # opened with the first row: what fails before leaves none open
         self.bar: Any = None
@@ -28,7 +28,7 @@ class Display:
 
     def say(self, text: str) -> None:
         if self.show:
-            tqdm.write(text, file=sys.stderr)
+            say(text)
 
     def start(self, epoch: int, done: int) -> None:
         if self.terminal:
@@ -52,6 +52,16 @@ class Display:
             self.bar.close()
             self.bar = None
 
+    def record(self, row: Row) -> None:
+        """Write an epoch for TensorBoard; a run that is killed and goes on writes none twice."""
+        self.close()
+        if self.new_board is not None:
+            self.board = self.new_board() if self.board is None else self.board
+            for column, value in row.items():
+                if column not in ("epoch", "seconds") and value is not None:
+                    self.board.add_scalar(column, value, row["epoch"])
+            self.board.flush()
+
     def end(self, row: Row) -> None:
         self.close()
         width = len(str(self.epochs))
@@ -59,12 +69,6 @@ class Display:
         if row["val_loss"] is not None:
             text += f"  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
         self.say(f"{text}  {row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s")
-        if self.new_board is not None:
-            self.board = self.new_board() if self.board is None else self.board
-            for column, value in row.items():
-                if column not in ("epoch", "seconds") and value is not None:
-                    self.board.add_scalar(column, value, row["epoch"])
-            self.board.flush()  # a run that is killed and goes on writes no epoch twice
 
     def leave(self) -> None:
         """At the end of the run, however it ends."""
