@@ -8,12 +8,15 @@ import warnings
 from collections.abc import Generator
 from typing import TextIO
 
-from ..errors import SmallnetsError
+from ..errors import RunError, SmallnetsError, message
 from ..speak import open_streams, say
 from . import nets, recipes, training, using
 from .app import app
 
 COMMANDS = (nets, training, using, recipes)  # importing them is what puts their commands into the app
+
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "start new thread")
 
 
 @contextlib.contextmanager
@@ -63,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         # Typer's own errors of usage have a one-line form; ours are written as one.
         usage = getattr(error, "format_message", None)
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+            error = RunError(message("smallnets", "memory enough", "too little", "Take smaller batches, or fewer."))
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
         told = usage() if usage else str(error)

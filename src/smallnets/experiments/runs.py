@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import RunError, message
 from ..facts import DataFacts, leave_facts
 from ..models.base import Net
-from ..models.build import build
+from ..models.storage import load
 from ..training.checkpoint.files import BEST, LAST
 from ..training.checkpoint.run_folder import read
 from ..training.records import Row
@@ -71,7 +71,16 @@ def read_row(row: Mapping[str, str]) -> Row:
 def read_report(folder: Path) -> dict[str, Any] | None:
     """The report of a run that has one."""
     path = folder / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        advice = "Remove it: going on with the run writes it anew."
+        raise RunError(message("smallnets", f"a report in {path}", f"a broken file ({error})", advice)) from error
+    return found
 
 
 def open_run(folder: Path) -> tuple[Net, DataFacts]:
@@ -82,6 +91,7 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
 
     Raises:
         RunError: When the folder holds no run, or one of a net that is not of the zoo.
+        WeightsError: When what it holds was changed.
     """
     if not folder.is_dir():
         raise RunError(message("smallnets", "the folder of a run", repr(str(folder)), "Check the path."))
@@ -89,14 +99,14 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
     if not paths:
         got = f"no checkpoint in {folder}"
         raise RunError(message("smallnets", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
-    run = read(paths[0])
-    if not run.options["restore_best"]:
-        run = read(paths[-1])
+    path = paths[0]
+    run = read(path)
+    if not run.options.get("restore_best") and path != paths[-1]:
+        path = paths[-1]
+        run = read(path)
     if run.net.config is None:
         raise RunError(message("smallnets", "a run of a net of the zoo", run.net.kind))
-    net = build(**run.net.config)
-    average = None if run.training is None else run.training.average
-    net.load_state_dict({**run.weights, **(average or {})})
+    net = load(path)  # never more than the file holds, and nothing that its config names
     facts = run.data.facts
     facts = replace(facts, classes=facts.classes or tuple(str(label) for label in range(net.num_classes)))
     leave_facts(net, facts)
