@@ -4,6 +4,8 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 
+LONGEST = 295  # characters of an error of one line
+
 
 class SmallnetsError(Exception):
     """Every error that smallnets raises on purpose; its text is one sentence for a person."""
@@ -39,17 +41,25 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     >>> message("lenet5", "num_classes of at least 0", -1, "Give the number of classes.")
     'lenet5: expected num_classes of at least 0; got -1. Give the number of classes.'
     """
-    said = f"{who}: expected {shortened(expected)}; got {shortened(str(got))}."
-    return printable(said + (f" {advice}" if advice else ""))
+    parts = [printable(expected), printable(str(got)), printable(advice)]
+    for place, least in ((1, 90), (2, 60), (0, 90)):  # of a text that nobody would read to its end
+        over = len(sentence(who, *parts)) - LONGEST
+        if over > 0 and not any("\n" in part for part in parts):
+            parts[place] = shortened(parts[place], max(least, len(parts[place]) - over))
+    return sentence(who, *parts)
 
 
-def shortened(text: str, most: int = 180) -> str:
-    """A text with its middle left out where it is too long to be read; tables, which have lines, are whole.
+def sentence(who: str, expected: str, got: str, advice: str) -> str:
+    return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
+
+
+def shortened(text: str, most: int) -> str:
+    """A text with its middle left out where it is longer than that.
 
     >>> shortened("a" * 50 + "b" * 50, most=21)
     'aaaaaaaaaaaaa … bbbbb'
     """
-    if len(text) <= most or "\n" in text:
+    if len(text) <= most:
         return text
     end = most // 4
     return f"{text[: most - end - 3]} … {text[-end:]}"
