@@ -106,7 +106,7 @@ def feature_pyramid(
     if strides is not None:
         check_ints("feature_pyramid", "strides", "stride", strides)
     for option, given, kind in (("stages", stages, Iterable), ("names", names, Mapping)):
-        if given is not None and not isinstance(given, kind):
+        if given is not None and not isinstance(given, kind):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(message("feature_pyramid", f"{option} to be a {kind.__name__.lower()}", repr(given)))
     own, known = known_stages(model)
     if strides is not None:

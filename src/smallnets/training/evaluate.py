@@ -65,7 +65,7 @@ def evaluate(
     359
     """
     check_ints("evaluate", "topk", "rank", topk)
-    check_ints("evaluate", "scales", "side", scales or ())
+    check_ints("evaluate", "scales", "side", () if scales is None else scales)
     views = Views(model, tta, scales) if tta is not None or scales else None
     with ready("evaluate", model, data, batch_size, precision, device, shared=True) as all_set:
         net, plan, gains, samples, group = all_set
@@ -127,6 +127,7 @@ def forward(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Batches in order with their logits, in fp32, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
+    check_choice(who, "progress", progress, (True, False))
     hidden = not (progress and has_terminal())
     bar = tqdm(total=samples.count, desc="evaluating", unit="img", disable=hidden, leave=False)
     steady = steady_threads(model, plan.device)

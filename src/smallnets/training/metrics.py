@@ -85,10 +85,11 @@ class Predictions:
         Raises:
             RunError: When it cannot be written.
         """
+        rows: list[list[str]] = sorted(self.rows(raw=raw), key=lambda row: natural(row[0]))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.header())
-        writer.writerows(sorted(self.rows(raw=raw), key=lambda row: natural(row[0])))
+        writer.writerows(rows)
         write_text(path, text.getvalue(), "Predictions")
 
     def header(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Is what a file holds of the form that a type describes?"""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import UnionType
 from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -43,7 +43,8 @@ def among(value: Any, kind: type, where: str, form: Callable[[Any], Any]) -> str
     """``fault`` of a list's or a dict's values."""
     if not isinstance(value, kind):
         return f"{where or 'it'} is a {type(value).__name__}"
-    pairs: Any = value.items() if isinstance(value, Mapping) else enumerate(value)
+    held: Any = value
+    pairs: Any = held.items() if kind is dict else enumerate(held)
     return next((said for key, each in pairs if (said := fault(each, form(key), f"{where}[{key!r:.40}]"))), "")
 
 
