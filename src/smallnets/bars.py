@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .speak import has_terminal
+
 LINES = 40  # that stand under a bar in a notebook
 FORMAT = "{desc}: {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 STYLE = "font:13px/1.4 system-ui,sans-serif"
@@ -27,7 +29,10 @@ def in_notebook() -> bool:
 
 def bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
     """A bar of tqdm's, drawn by the notebook where there is one; the options are tqdm's."""
-    return (NotebookBar if in_notebook() else tqdm)(items, **options)
+    if in_notebook():
+        return NotebookBar(items, **options)
+    hidden = options.pop("disable", None)
+    return tqdm(items, **options, disable=not has_terminal() if hidden is None else hidden)
 
 
 class NotebookBar(tqdm):  # type: ignore[misc]

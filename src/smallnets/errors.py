@@ -5,6 +5,8 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 
+LONGEST = 295  # characters of an error of one line
+
 
 class SmallnetsError(Exception):
     """Every error that smallnets raises on purpose; its text is one sentence for a person."""
@@ -41,7 +43,42 @@ def message(who: str, expected: str, got: object, advice: str = "") -> str:
     'lenet5: expected num_classes of at least 0; got -1. Give the number of classes.'
     """
     given = re.sub(r"(?<=[\w)'\"])\.$", "", str(got))  # what is quoted may be a sentence, with a full stop of its own
-    return f"{who}: expected {expected}; got {given}." + (f" {advice}" if advice else "")
+    parts = [printable(expected), printable(given), printable(advice)]
+    for place, least in ((1, 90), (2, 60), (0, 90)):  # of a text that nobody would read to its end
+        over = len(sentence(who, *parts)) - LONGEST
+        if over > 0 and not any("\n" in part for part in parts):
+            parts[place] = shortened(parts[place], max(least, len(parts[place]) - over))
+    return sentence(who, *parts)
+
+
+def sentence(who: str, expected: str, got: str, advice: str) -> str:
+    return f"{who}: expected {expected}; got {got}." + (f" {advice}" if advice else "")
+
+
+def shortened(text: str, most: int) -> str:
+    """A text with its middle left out where it is longer than that.
+
+    >>> shortened("a" * 50 + "b" * 50, most=21)
+    'aaaaaaaaaaaaa … bbbbb'
+    """
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 3]} … {text[-end:]}"
+
+
+def printable(text: str) -> str:
+    r"""A text that a terminal shows and does not obey: what is no character is escaped, but for line breaks and tabs.
+
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -3,18 +3,23 @@
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import RunError, first_line, message
+from .errors import OptionError, RunError, SmallnetsError, first_line, message
+
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+STREAMS = {Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")}  # what is there stands for what is open
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None, None]:
     """A file to write, which takes the place of ``path`` when all is written and on the disk.
 
-    Whatever happens, ``path`` is the old file or the whole new one; nothing is left beside it.
+    Whatever happens, ``path`` is the old file or the whole new one; nothing is left beside it. A link in its place is
+    replaced, not followed. A device or a pipe is written to as it is.
 
     Args:
         path: The file to be.
@@ -30,9 +35,14 @@ def whole_file(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None
     ...     (Path(folder) / "a.txt").read_text()
     'all of it'
     """
+    if path.parent in STREAMS or is_stream(path):
+        with path.open("wb") as file:
+            yield file
+        return
     part = part_of(path)
+    part.unlink(missing_ok=True)
     try:
-        with part.open("w+b") as file:
+        with part.open("x+b") as file:  # a new one: what somebody planted under its name is not written through
             yield file
             file.flush()
             sync(file.fileno())
@@ -46,18 +56,75 @@ def whole_file(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text, in UTF-8, whole or not at all.
+def write_text(path: str | os.PathLike[str], text: str, who: str = "smallnets") -> None:
+    """Write a text, in UTF-8, whole or not at all; characters that UTF-8 has not are written as escapes.
 
     Raises:
         RunError: When it cannot be written, and why; what was there before is still there.
     """
+    write_bytes(path, text.encode(errors="backslashreplace"), who)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes, who: str = "smallnets") -> None:
+    """``write_text`` of bytes."""
+    with told_when_unwritten(Path(path), who), whole_file(Path(path)) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def told_when_unwritten(path: Path, who: str) -> Generator[None, None, None]:
+    """Say in one sentence why a file could not be written.
+
+    Raises:
+        RunError: Instead of the system's error, and of PyTorch's, which has that of its file for its context.
+    """
     try:
-        with whole_file(path) as file:
-            file.write(text.encode(errors="backslashreplace"))  # a path may hold bytes that are no UTF-8
-    except OSError as error:
-        advice = "Free some space." if error.errno == errno.ENOSPC else ""
-        raise RunError(message("smallnets", f"to write {path}", first_line(error), advice)) from error
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        own = isinstance(error, OSError) or any(
+            sign in str(error) for sign in ("null byte", "inline_container", "StreamWriter")
+        )
+        if isinstance(error, SmallnetsError) or not own:
+            raise
+        reason, advice = why_unwritten(path, error)
+        raise RunError(message(who, f"to write {path}", reason, advice)) from error
+
+
+def why_unwritten(path: Path, error: BaseException) -> tuple[str, str]:
+    """Why a file could not be written; and what helps, which is more space only where the disk is full."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    reason = getattr(cause, "strerror", None) or first_line(error)[:120]
+    full = getattr(cause, "errno", None) in FULL or "No space left" in str(error)
+    with contextlib.suppress(OSError, ValueError):
+        if path.exists():
+            return reason, f"{'Free some space; ' if full else ''}{path.name} of before is untouched."
+    return reason, "Free some space; nothing was left behind." if full else "Nothing was left behind."
+
+
+def is_stream(path: Path) -> bool:
+    """Whether something is there that is no file and no folder: a device, a pipe, a socket."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
+
+
+def user_path(who: str, option: str, given: object) -> Path:
+    """A path that a user gave, its ``~`` written out.
+
+    Raises:
+        OptionError: When it is no text and no path, has a zero byte, or names a user who is not there.
+    """
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise OptionError(message(who, f"{option} to be a path", repr(given)[:100]))
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise OptionError(message(who, f"{option} to be a path", repr(text[:100]), f"{first_line(error)}")) from None
 
 
 def part_of(path: Path) -> Path:

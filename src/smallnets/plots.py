@@ -1,8 +1,10 @@
 """Pictures of runs: curves, confusion matrix, grid of predictions. Needs matplotlib (``smallnets[plot]``)."""
 
+import contextlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from .errors import OptionError, message
+from .pictures import plain, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,19 +28,36 @@ def new_figure(width: float, height: float) -> "Figure":
     Raises:
         ImportError: Without matplotlib, saying how to get it.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots: expected matplotlib; got none. pip install 'smallnets[plot]'.") from error
+    with own_backend():
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError("plots: expected matplotlib; got none. pip install 'smallnets[plot]'.") from error
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
+@contextlib.contextmanager
+def own_backend() -> Generator[None, None, None]:
+    """Import matplotlib whatever MPLBACKEND names, which it would refuse to start with if that does not exist."""
+    named = os.environ.pop("MPLBACKEND", None) if "matplotlib" not in sys.modules else None
+    try:
+        yield
+        if named is not None:
+            import matplotlib
+
+            with contextlib.suppress(ValueError, ImportError):
+                matplotlib.rcParams["backend"] = named
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+
+
 def save(figure: "Figure", path: str | os.PathLike[str] | None) -> "Figure":
     if path is not None:
-        figure.savefig(path)
+        write_figure(figure, path)
     return figure
 
 
@@ -130,7 +150,7 @@ def plot_curves(lines: Sequence[Curves], path: str | os.PathLike[str] | None = N
                     "linewidth": width,
                     "marker": "o" if len(epochs) < 3 else "",
                 }
-                axes.plot(epochs, values.mean(0), color=colour, label=line.label if solid else None, **look)
+                axes.plot(epochs, values.mean(0), color=colour, label=plain(line.label) if solid else None, **look)
                 if solid and len(values) > 1:
                     axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
             if column == "accuracy" and line.test:
@@ -177,7 +197,7 @@ def plot_confusion(
     path: str | os.PathLike[str] | None = None,
 ) -> "Figure":
     """Counts by true class (rows) and predicted class (columns); colour is the share of the row."""
-    count = len(classes)
+    count, classes = len(classes), [plain(name) for name in classes]
     side = min(12.0, 2.6 + 0.42 * count)
     figure = new_figure(side + 0.9, side)
     axes: Any = figure.add_subplot()
@@ -227,7 +247,7 @@ def plot_grid(
         if true is not None and not right:
             title += f"\ntrue: {short(true[place])}"
         if true is None and names is not None:
-            axes.set_xlabel(plain_text(tail(names[place])), fontsize=6.5, color=GREY, labelpad=2)
+            axes.set_xlabel(plain(tail(names[place])), fontsize=6.5, color=GREY, labelpad=2)
         axes.set_title(title, fontsize=7.5, color=colour, pad=3, fontweight="normal" if right else "bold")
         for spine in axes.spines.values():
             spine.set_color(colour)
@@ -241,7 +261,7 @@ def short(name: str, most: int = 13) -> str:
     >>> short("a rather long name")
     'a rather lon…'
     """
-    return name if len(name) <= most else name[: most - 1] + "…"
+    return plain(name if len(name) <= most else name[: most - 1] + "…")
 
 
 def tail(name: str, most: int = 20) -> str:
@@ -252,11 +272,6 @@ def tail(name: str, most: int = 20) -> str:
     """
     name = name.rpartition("/")[2] or name
     return name if len(name) <= most else "…" + name[1 - most :]
-
-
-def plain_text(name: str) -> str:
-    """A name in which a dollar sign begins no formula."""
-    return name.replace("$", r"\$")
 
 
 def as_picture(image: Tensor) -> npt.NDArray[Any]:

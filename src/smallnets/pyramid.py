@@ -10,7 +10,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from .cut import cut, outputs_of
-from .errors import OptionError, ShapeError, message, nearest
+from .errors import OptionError, ShapeError, check_ints, message, nearest
 from .inputs import takes_pictures
 from .models.base import Net
 from .models.vgg import VGG
@@ -18,7 +18,7 @@ from .shapes.input_rule import InputRule
 from .summary import Summary, summarize
 from .summary.receptive import is_feature_map
 from .summary.search import channels_of
-from .taps import Tap, taps
+from .taps import Tap, check_module, taps
 
 
 class FeaturePyramid(nn.Module):
@@ -105,8 +105,12 @@ def feature_pyramid(
     >>> pyramid.channels, pyramid.strides
     ({'layer1': 16, 'layer3': 64}, {'layer1': 1, 'layer3': 4})
     """
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(message("feature_pyramid", "a torch.nn.Module", f"a {type(model).__name__}"))
+    check_module("feature_pyramid", model)
+    if strides is not None:
+        check_ints("feature_pyramid", "strides", "stride", strides)
+    for option, given, kind in (("stages", stages, Iterable), ("names", names, Mapping)):
+        if given is not None and not isinstance(given, kind):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message("feature_pyramid", f"{option} to be a {kind.__name__.lower()}", repr(given)))
     own, known = known_stages(model)
     if strides is not None:
         if stages is not None:
@@ -144,7 +148,7 @@ def named(stage: str | int, own: dict[str, Tap], known: dict[str, Tap]) -> str:
         if not -len(own) <= stage < len(own):
             raise OptionError(message("feature_pyramid", f"an index below {len(own)}", stage, stages_are(own)))
         return list(own)[stage]
-    if stage not in known:
+    if not isinstance(stage, str) or stage not in known:  # pyright: ignore[reportUnnecessaryIsInstance]
         advice = f"{nearest(stage, known)} {stages_are(own)}".strip()
         raise OptionError(message("feature_pyramid", "the name of a stage", repr(stage), advice))
     return stage

@@ -8,7 +8,19 @@ from typing import NamedTuple
 
 from torch import fx, nn
 
+from .errors import OptionError, message
 from .models.vgg import VGG
+
+
+def check_module(who: str, given: object) -> None:
+    """Refuse what is no net.
+
+    Raises:
+        OptionError: Naming what it is.
+    """
+    if not isinstance(given, nn.Module):
+        got = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+        raise OptionError(message(who, "a torch.nn.Module", got))
 
 
 class LayerTracer(fx.Tracer):

@@ -1,12 +1,15 @@
 """Files are the old or the whole new one, also where the system has neither hard links nor fsync."""
 
+import errno
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from smallnets.files import whole_file
+from smallnets import RunError
+from smallnets.files import whole_file, write_text
 
 
 def write(path: Path, text: str, keep: Path | None = None) -> None:
@@ -52,3 +55,58 @@ def test_with_links_there_is_no_moment_without_the_file(tmp_path: Path, monkeypa
     monkeypatch.setattr(Path, "replace", lambda self, to: (there.append(path.exists()), replace(self, to))[1])
     write(path, "two", keep)
     assert there == [True, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no links")
+@pytest.mark.parametrize("name", ["a.csv", ".a.csv.part"])
+def test_a_planted_link_is_not_followed(name: str, tmp_path: Path) -> None:
+    other = tmp_path / "precious"
+    other.write_text("mine")
+    (tmp_path / name).symlink_to(other)
+    write_text(tmp_path / "a.csv", "new")
+    assert other.read_text() == "mine" and (tmp_path / "a.csv").read_text() == "new"
+    assert not (tmp_path / "a.csv").is_symlink() and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_pipes_and_devices_are_written_to(tmp_path: Path) -> None:
+    pipe, found = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
+    reader.start()
+    write_text(pipe, "through")
+    reader.join()
+    write_text("/dev/null", "away")
+    assert found == ["through"] and pipe.is_fifo() and not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space; a.txt of before is untouched."),
+        (errno.EDQUOT, "Free some space; a.txt of before is untouched."),
+        (errno.EACCES, "a.txt of before is untouched."),
+        (errno.EIO, "a.txt of before is untouched."),
+    ],
+)
+def test_space_is_asked_for_only_where_the_disk_is_full(
+    number: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("smallnets.files.sync", fail)
+    with pytest.raises(RunError) as caught:
+        write_text(path, "new", "History")
+    assert str(caught.value) == f"History: expected to write {path}; got {os.strerror(number)}. {advice}"
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["no/folder/a.txt", "a" * 300, "nul\0", "."])
+def test_places_where_nothing_can_be_are_told(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"expected to write ") as caught:
+        write_text(tmp_path / name, "text")
+    assert len(str(caught.value)) < 600 and list(tmp_path.iterdir()) == []

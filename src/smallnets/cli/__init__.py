@@ -1,7 +1,6 @@
 """The command line; a file a group of commands. Errors are one line on stderr and exit code 2."""
 
 import contextlib
-import io
 import os
 import signal
 import sys
@@ -9,7 +8,8 @@ import warnings
 from collections.abc import Generator
 from typing import TextIO
 
-from ..errors import SmallnetsError
+from ..errors import RunError, SmallnetsError, message
+from ..speak import open_streams, say
 from . import diagnose, leaving, nets, recipes, training, using
 from .app import app
 
@@ -21,6 +21,9 @@ COMMANDS = (
     recipes,
     leaving,
 )  # importing them is what puts their commands into the app
+
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "start new thread")
 
 
 @contextlib.contextmanager
@@ -36,7 +39,7 @@ def plain_warnings() -> Generator[None, None, None]:
         line: str | None = None,
     ) -> None:
         if os.environ.get("RANK", "0") == "0":  # of several processes, the first says it
-            print(f"warning: {message}", file=sys.stderr)
+            say(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
@@ -53,19 +56,12 @@ def tell(text: str) -> None:
 
         if not first_to_tell():
             return
-    print(f"smallnets: {text.removeprefix('smallnets: ')}", file=sys.stderr)
-
-
-def print_anything() -> None:
-    """Whatever the terminal's encoding: what it does not have is printed as an escape."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    say(f"smallnets: {text.removeprefix('smallnets: ')}")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with its exit code."""
-    print_anything()
+    open_streams()
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # wherever it stands
@@ -77,6 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         # Typer's own errors of usage have a one-line form; ours are written as one.
         usage = getattr(error, "format_message", None)
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+            error = RunError(message("smallnets", "memory enough", "too little", "Take smaller batches, or fewer."))
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise
         told = usage() if usage else str(error)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import speak
 from ..errors import OptionError, message
 from .app import app
 from .parsing import JSON, Device, Download, Limit, Precision, Root, parse_settings, parse_value, write_json
@@ -156,7 +157,7 @@ def say(json: Path | None) -> Callable[[str], None]:
     """Where the lines of the reports go: to stderr when JSON has stdout."""
 
     def echo(line: str) -> None:
-        typer.echo(line, err=str(json) == "-")
+        speak.say(line, "stderr" if str(json) == "-" else "stdout")
 
     return echo
 

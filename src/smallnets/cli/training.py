@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..speak import say
 from .app import app
 from .parsing import (
     Data,
@@ -121,4 +122,4 @@ def fit(
         small_forms=True,
     )
     for line in experiment.run():
-        typer.echo(line)
+        say(line, "stdout")  # a reader that has gone costs no epoch

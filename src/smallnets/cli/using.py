@@ -1,11 +1,11 @@
 """``smallnets evaluate`` and ``predict``: use the net of a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..errors import check_choice
+from ..errors import check_choice, printable
 from .app import app
 from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, numbers, write_json
 
@@ -57,9 +57,9 @@ def evaluate(
     if "plain_accuracy" in found.plan:
         typer.echo(f"without the views: accuracy {found.plan['plain_accuracy']:.4f}")
     for name, value in found.per_class.items():
-        typer.echo(f"  {name:<20} {value:.4f}")
+        typer.echo(printable(f"  {name:<20} {value:.4f}"))
     for note in found.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(printable(f"note: {note}"))
 
 
 @app.command()
@@ -72,6 +72,9 @@ def predict(
     columns: Annotated[
         str | None, typer.Option(help="Columns of the CSV: id, predicted, or a class for its probability.  [all]")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write names as they are, also those that a spreadsheet would run.")
+    ] = False,
     grid: Annotated[Path | None, typer.Option(help="Draw the pictures with their classes here.")] = None,
     on_error: Annotated[
         str, typer.Option(help="A picture that cannot be read: skip it, and end with exit code 1, or raise an error.")
@@ -99,13 +102,13 @@ def predict(
     how: Any = {"batch_size": batch_size, "precision": precision, "device": device}
     parts = predict_parts(net, pictures, **how, progress=csv is not None, on_error=on_error, left_out=left_out)  # type: ignore[arg-type]  # pyright: ignore
     if csv is not None:
-        count = write_rows(parts, csv, kept)
+        count = write_rows(parts, csv, kept, raw)
         typer.echo(f"{count:,} predictions in {csv}")
     else:
         for part in parts:
             count += len(part)
             for name, label, shares in zip(part.ids, part.labels, part.probabilities, strict=True):
-                typer.echo(f"{name}\t{part.classes[label]}\t{shares.max():.4f}")
+                typer.echo(printable(f"{name}\t{part.classes[label]}\t{shares.max():.4f}"))
     if grid is not None:
         few = [row for row, name in enumerate(pictures.ids) if name not in left_out][:GRID]
         shown = in_memory(pictures[few])

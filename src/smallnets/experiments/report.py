@@ -17,10 +17,11 @@ from .._version import __version__
 from ..data.imageset import ImageSet, ImageStream
 from ..files import write_text
 from ..models.base import Net
+from ..pictures import drawing
 from ..summary import summarize
 from ..training.checkpoint.run_folder import RunFolder
 from ..training.history import History
-from ..training.metrics import Metrics, Predictions, natural
+from ..training.metrics import Metrics, Predictions, cell, natural
 from ..training.options import FitOptions
 from ..training.predict import predict
 from ..warn import warn
@@ -78,8 +79,6 @@ def write_report(
         draw(outcome, predictions, how, watched=bool(facts.get("watched")))
     except ImportError as error:  # the pictures need matplotlib, the figures do not
         warn(str(error))
-    except Exception as error:  # nor may a font or a backend cost the report
-        warn(f"report: a picture could not be drawn ({error}); the figures are all there")
     write_page(outcome.folder, report, settings, recipe, str(summary))
     return report
 
@@ -133,7 +132,7 @@ def with_truth(predictions: Predictions, test: Pictures) -> str:
     labels: list[int] = test.labels.tolist()
     names = list(test.classes)
     rows: list[list[str]] = [
-        [*row[:2], names[label], *row[2:]] for row, label in zip(predictions.rows(), labels, strict=True)
+        [*row[:2], cell(names[label]), *row[2:]] for row, label in zip(predictions.rows(), labels, strict=True)
     ]
     rows.sort(key=lambda row: natural(row[0]))
     writer.writerows(rows)
@@ -146,13 +145,16 @@ def draw(outcome: Outcome, predictions: Predictions | None, how: Mapping[str, An
 
     label = "test, looked at every epoch, as in the report" if watched else "validation"
     tested = None if outcome.metrics is None or watched else outcome.metrics.accuracy
-    plot_history(outcome.history.rows, outcome.folder / "curves.png", label, tested)
+    with drawing("report"):
+        plot_history(outcome.history.rows, outcome.folder / "curves.png", label, tested)
     if outcome.metrics is None or outcome.test is None or predictions is None:
         return
-    outcome.metrics.plot_confusion(outcome.folder / "confusion.png")
-    chosen = across_classes(predictions.labels, outcome.test.labels)
-    shown = outcome.test[chosen] if isinstance(outcome.test, ImageSet) else in_memory(outcome.test[chosen])
-    predict(outcome.net, shown, **how).grid(shown, outcome.folder / "grid.png")
+    with drawing("report"):
+        outcome.metrics.plot_confusion(outcome.folder / "confusion.png")
+    with drawing("report"):
+        chosen = across_classes(predictions.labels, outcome.test.labels)
+        shown = outcome.test[chosen] if isinstance(outcome.test, ImageSet) else in_memory(outcome.test[chosen])
+        predict(outcome.net, shown, **how).grid(shown, outcome.folder / "grid.png")
 
 
 def across_classes(predicted: Tensor, true: Tensor, count: int = GRID) -> Tensor:

@@ -1,5 +1,6 @@
 """Recipes run: one run, several seeds, variants and sweeps; each run goes on by itself where it was stopped."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, RunError, check_choice, check_int, message
-from ..files import write_text
+from ..files import user_path, write_text
+from ..pictures import drawing
 from .compare import Comparison, compare
 from .experiment import Experiment
 from .recipe import Recipe, recipe
@@ -81,7 +83,7 @@ def run_recipe(
         RunError: When a run cannot go on; of several, when none could.
     """
     chosen = (name if isinstance(name, Recipe) else recipe(name)).changed(changes or {})
-    place = Path(run_dir) if run_dir is not None else Path("runs") / chosen.name
+    place = user_path("recipe", "run_dir", run_dir) if run_dir is not None else Path("runs") / chosen.name
     source = chosen.data.source if data is None else os.fspath(data)
     where = None if root is None else Path(root)
     how = How(source, epochs, limit, device, precision, workers, where, download, progress)
@@ -236,9 +238,7 @@ def write_summary(chosen: Recipe, found: Comparison, place: Path) -> None:
     """The table and the picture of several runs."""
     found.to_csv(place / "comparison.csv")
     parts = [f"# {chosen.title}", chosen.notes.strip(), found.to_markdown()]
-    try:
+    with contextlib.suppress(ImportError), drawing("recipe"):  # each run has warned of that
         found.plot(place / "comparison.png")
         parts.append("![Loss and accuracy of all runs](comparison.png)")
-    except ImportError:
-        pass  # each run has warned of it
     write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")

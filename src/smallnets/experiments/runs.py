@@ -10,7 +10,6 @@ from typing import Any
 from ..errors import RunError, message
 from ..facts import DataFacts, facts_of, leave_facts
 from ..models.base import Net
-from ..models.build import build
 from ..models.storage import load
 from ..models.trained import is_trained_name
 from ..training.checkpoint.files import BEST, LAST
@@ -73,7 +72,16 @@ def read_row(row: Mapping[str, str]) -> Row:
 def read_report(folder: Path) -> dict[str, Any] | None:
     """The report of a run that has one."""
     path = folder / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        advice = "Remove it: going on with the run writes it anew."
+        raise RunError(message("smallnets", f"a report in {path}", f"a broken file ({error})", advice)) from error
+    return found
 
 
 def open_run(folder: Path) -> tuple[Net, DataFacts]:
@@ -84,6 +92,7 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
 
     Raises:
         RunError: When the folder holds no run, or one of a net that is not of the zoo.
+        WeightsError: When what it holds was changed.
     """
     if is_trained_name(str(folder)) and not folder.exists():
         net = load(str(folder))
@@ -96,14 +105,14 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
     if not paths:
         got = f"no checkpoint in {str(folder)!r}"
         raise RunError(message("smallnets", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
-    run = read(paths[0])
-    if not run.options["restore_best"]:
-        run = read(paths[-1])
+    path = paths[0]
+    run = read(path)
+    if not run.options.get("restore_best") and path != paths[-1]:
+        path = paths[-1]
+        run = read(path)
     if run.net.config is None:
         raise RunError(message("smallnets", "a run of a net of the zoo", run.net.kind))
-    net = build(**run.net.config)
-    average = None if run.training is None else run.training.average
-    net.load_state_dict({**run.weights, **(average or {})})
+    net = load(path)  # never more than the file holds, and nothing that its config names
     facts = run.data.facts
     leave_facts(net, facts)
     return net.eval(), facts

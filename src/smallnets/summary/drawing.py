@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import message
+from ..pictures import write_figure
 from .blocks import Block, blocks
 from .table import Table
 from .text import size_words, units
@@ -67,7 +68,7 @@ def draw(summary: Table, path: str | Path | None) -> Any:
     axes.margins(0.01, 0.03)
     axes.axis("off")
     if path is not None:
-        figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.1)
+        write_figure(figure, path, dpi=200, bbox_inches="tight", pad_inches=0.1)
     return figure
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..errors import ShapeError, message, nearest
+from ..errors import ShapeError, check_text, message, nearest
 from .field import Field, Number, axes_in
 from .inputs import InputSize
 from .row import Row
@@ -50,6 +50,8 @@ def receptive_field(model: nn.Module, input_size: InputSize, at: str | None = No
     ReceptiveField(size=(36, 36), jump=(8, 8), offset=(-14, -14))
     """
     summary = summarize(model, input_size)
+    if at is not None:
+        check_text("receptive_field", "at", at)
     if summary.failure and at is None:
         raise ShapeError(summary.failure)
     index = last_map(summary) if at is None else last_output(summary, at)

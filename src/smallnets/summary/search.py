@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from ..errors import OptionError, ShapeError, message
+from ..errors import OptionError, ShapeError, check_choice, message
 from ..models.base import Net
 from .inputs import Call, Sized, abstracted, call_of_inputs, call_of_sizes, check_batch_size, leaves
 from .probe import LARGEST, Probe, first_that_passes
@@ -37,6 +37,7 @@ def min_input_size(
     (32, 32)
     """
     check_batch_size("min_input_size", batch_size)
+    check_choice("min_input_size", "training", training, (True, False))
     replica = Replica(model)
     tried: list[str] = []
     for words, make in pictures(replica, model, channels, input):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from .classic import classic
 from .diff import SummaryDiff, compare
 from .drawing import draw
@@ -50,7 +51,7 @@ class Summary(Table):
         """
         text = page(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            write_text(path, text, "summary")
         return text
 
     def plot(self, path: str | Path | None = None) -> Any:

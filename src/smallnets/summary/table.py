@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import write_text
 from .field import Field
 from .row import Row, Shape
 
@@ -89,7 +90,7 @@ class Table:
         """``to_dict`` as JSON text, also written to ``path`` if there is one."""
         text = json.dumps(self.to_dict(), indent=indent, default=number)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_text(path, text + "\n", "summary")
         return text
 
     def to_csv(self, path: str | Path | None = None) -> str:
@@ -101,7 +102,7 @@ class Table:
         for row in self.rows:
             writer.writerow([cell(getattr(row, name)) for name in names])
         if path is not None:
-            Path(path).write_text(buffer.getvalue(), encoding="utf-8")
+            write_text(path, buffer.getvalue(), "summary")
         return buffer.getvalue()
 
     def to_pandas(self) -> "pd.DataFrame":

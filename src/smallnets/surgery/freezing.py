@@ -4,10 +4,10 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from ..errors import OptionError, check_number, message, nearest
+from ..errors import OptionError, check_number, check_text, message, nearest
 from ..models.base import Net
 from ..models.vgg import VGG
-from ..taps import taps
+from ..taps import check_module, taps
 from .norms import set_frozen
 
 M = TypeVar("M", bound=nn.Module)
@@ -38,6 +38,9 @@ def freeze(model: M, upto: str | None) -> M:
     >>> net.layer2[0].conv1.weight.requires_grad, net.layer3[0].conv1.weight.requires_grad
     (False, True)
     """
+    check_module("freeze", model)
+    if upto is not None:
+        check_text("freeze", "upto", upto)
     last = -1 if upto is None else end_of(model, upto)
     for i, (_, layer) in enumerate(model.named_modules()):
         for parameter in layer.parameters(recurse=False):
@@ -67,6 +70,7 @@ def parameter_groups(model: nn.Module, lr: float, decay: float = 0.5) -> list[Pa
     >>> [(group["name"], group["lr"]) for group in parameter_groups(sn.resnet20(), 0.1)]
     [('layer1', 0.0125), ('layer2', 0.025), ('layer3', 0.05), ('head', 0.1)]
     """
+    check_module("parameter_groups", model)
     check_number("parameter_groups", "lr", lr, 0)
     check_number("parameter_groups", "decay", decay, 0)
     if not 0 < decay <= 1:

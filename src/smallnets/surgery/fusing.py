@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import OptionError, message
-from ..taps import trace
+from ..taps import check_module, trace
 
 M = TypeVar("M", bound=nn.Module)
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -34,6 +34,7 @@ def fuse(model: M) -> M:
     >>> torch.allclose(fuse(net)(x), net(x), atol=1e-5)
     True
     """
+    check_module("fuse", model)
     fused = copy.deepcopy(model).eval()
     for before, norm in foldable(fused):
         layer, batch_norm = fused.get_submodule(before), fused.get_submodule(norm)

@@ -79,7 +79,7 @@ def evaluate(
     """
     model = load(model) if isinstance(model, str) else model
     check_ints("evaluate", "topk", "rank", topk)
-    check_ints("evaluate", "scales", "side", scales or ())
+    check_ints("evaluate", "scales", "side", () if scales is None else scales)
     views = Views(model, tta, scales) if tta is not None or scales else None
     with ready("evaluate", model, data, batch_size, precision, device, shared=True) as all_set:
         net, plan, gains, samples, group = all_set
@@ -165,6 +165,7 @@ def forward(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Batches in order with their logits, in fp32, without gradients."""
     batches = plan_batches(samples.count, batch_size) if batches is None else batches
+    check_choice(who, "progress", progress, (True, False))
     bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training

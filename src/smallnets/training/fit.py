@@ -9,6 +9,7 @@ from torch import nn
 
 from ..errors import OptionError, message
 from ..facts import leave_facts
+from ..files import user_path
 from .feed.samples import DataLike
 from .history import History
 from .loop.run import Run
@@ -151,7 +152,7 @@ def fit(
     given["callbacks"] = tuple(callbacks)
     given["class_weights"] = numbers_of(class_weights)
     given["device"] = str(device)
-    given["run_dir"] = None if run_dir is None else os.fspath(run_dir)
+    given["run_dir"] = None if run_dir is None else str(user_path("fit", "run_dir", run_dir))
     if options is None:
         options = FitOptions(**given)
     else:
@@ -159,11 +160,11 @@ def fit(
         if changed:
             advice = "Put it into the options."
             raise OptionError(message("fit", "either options= or keywords", f"both ({', '.join(changed)})", advice))
-    with preserved(model):
-        start = begin(model, train, val, options)
+    with preserved(model), contextlib.ExitStack() as leaving:
+        start = begin(model, train, val, options, leaving=leaving)
+        leaving.enter_context(contextlib.closing(start.opened))
         leave_facts(model, start.data.facts)
-        with contextlib.closing(start.opened):
-            return Run(model, options, start).go()
+        return Run(model, options, start).go()
 
 
 def check_kinds(callbacks: object, options: object) -> None:

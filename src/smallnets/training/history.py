@@ -5,10 +5,10 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, overload
 
 from ..errors import OptionError, message, nearest
+from ..files import write_text
 from .options import Monitor
 from .records import PlanRecord, Row
 from .views import history_page
@@ -75,7 +75,7 @@ class History:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the rows, with a header."""
-        Path(path).write_text(self.csv_text(), encoding="utf-8")
+        write_text(path, self.csv_text(), "History")
 
     def csv_text(self) -> str:
         text = io.StringIO()

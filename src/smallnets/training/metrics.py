@@ -1,6 +1,7 @@
 """What measuring gives: ``Metrics`` from ``evaluate``, ``Predictions`` from ``predict``."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -20,6 +21,9 @@ from ..errors import DataError, message
 from ..files import write_text
 from .records import PlanRecord
 from .views import metrics_page, predictions_page
+
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are the wide forms of the first
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,22 +100,33 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write id, predicted class and a probability a class, sorted by id, numbers in ids by value."""
-        rows: list[list[str]] = sorted(self.rows(), key=lambda row: natural(row[0]))
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.header())
-            writer.writerows(rows)
+    def to_csv(self, path: str | os.PathLike[str], *, raw: bool = False) -> None:
+        """Write id, predicted class and a probability a class, sorted by id, numbers in ids by value.
+
+        Args:
+            path: The file.
+            raw: Write names as they are. Else one that a spreadsheet would run as a formula, which begins with ``=``,
+                ``+``, ``-`` or ``@``, gets an apostrophe in front.
+
+        Raises:
+            RunError: When it cannot be written.
+        """
+        rows: list[list[str]] = sorted(self.rows(raw=raw), key=lambda row: natural(row[0]))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.header())
+        writer.writerows(rows)
+        write_text(path, text.getvalue(), "Predictions")
 
     def header(self) -> list[str]:
         """Names of what ``rows`` gives."""
         return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
 
-    def rows(self) -> Iterator[list[str]]:
-        """A row a picture, as text: id, predicted class and a probability a class."""
+    def rows(self, *, raw: bool = False) -> Iterator[list[str]]:
+        """A row a picture, as text: id, predicted class and a probability a class; ``raw`` as in ``to_csv``."""
         for name, label, shares in zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True):
-            yield [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
+            names = [name, self.classes[label]]
+            yield [*(names if raw else map(cell, names)), *(f"{share:.6f}" for share in shares)]
 
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the first pictures with their predicted class; the true one where an ImageSet knows it, else their name.
@@ -142,6 +157,16 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def cell(text: str) -> str:
+    """A text that a spreadsheet shows and does not run: an apostrophe in front of what would be a formula.
+
+    >>> cell("=1+1"), cell("-3.5"), cell("cat")
+    ("'=1+1", '-3.5', 'cat')
+    """
+    runs = text.startswith(("\t", "\r", "\n")) or text.lstrip().startswith(FORMULA)
+    return f"'{text}" if runs and not NUMBER.fullmatch(text) else text
 
 
 def natural(text: str) -> list[Any]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..data import augment as augmentation
 from ..errors import OptionError, check_choice, check_int, check_number, message, nearest
+from ..files import user_path
 from .records import Row
 from .schedules import parse_schedule
 
@@ -86,6 +87,8 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         who = "fit"
+        if self.run_dir is not None:
+            object.__setattr__(self, "run_dir", str(user_path(who, "run_dir", self.run_dir)))
         for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("seed", 0)):
             check_int(who, name, getattr(self, name), least)
         for name in ("patience", "save_every"):

@@ -18,12 +18,12 @@ from ..data.imageset import ImageStream
 from ..data.names import counted, listed
 from ..data.pictures import Source, unlabelled
 from ..errors import DataError, OptionError, check_choice, message
-from ..files import whole_file
+from ..files import told_when_unwritten, whole_file
 from ..models.storage import load
 from ..warn import warn
 from .evaluate import forward, known_facts, named, ready
 from .feed.samples import Array, DataLike, natural_input
-from .metrics import Predictions, natural
+from .metrics import Predictions, cell, natural
 from .options import Precision
 
 OnError = Literal["skip", "raise"]
@@ -169,28 +169,34 @@ def sorted_by_id(pictures: ImageStream) -> ImageStream:
     return pictures[sorted(range(len(pictures)), key=lambda row: natural(pictures.ids[row]))]
 
 
-def write_rows(parts: Iterator[Predictions], path: Path, columns: Sequence[str] | None = None) -> int:
+def write_rows(
+    parts: Iterator[Predictions], path: Path, columns: Sequence[str] | None = None, raw: bool = False
+) -> int:
     """Write what comes as ``Predictions.to_csv`` does, in the order in which it comes; the file is there at the end.
 
     Args:
         parts: What comes.
         path: The file.
         columns: ``"id"``, ``"predicted"`` or a class for its probability, each under the name it has here; else all.
+        raw: As in ``Predictions.to_csv``.
 
     Returns:
         How many predictions there were.
+
+    Raises:
+        RunError: When it cannot be written.
     """
     count = 0
-    with whole_file(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    with told_when_unwritten(path, "predict"), whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         try:
             writer = csv.writer(text, lineterminator="\n")
             for part in parts:
                 known = ("id", "predicted", *part.classes)
                 kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
                 if not count:
-                    writer.writerow(part.header() if columns is None else columns)
-                writer.writerows([row[column] for column in kept] for row in part.rows())
+                    writer.writerow(part.header() if columns is None else columns if raw else map(cell, columns))
+                writer.writerows([row[column] for column in kept] for row in part.rows(raw=raw))
                 count += len(part)
         finally:
             text.detach()  # the file itself is closed where it was opened

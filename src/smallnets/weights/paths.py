@@ -7,16 +7,15 @@ import stat
 from pathlib import Path
 
 from ..errors import WeightsError, first_line, message, nearest
+from ..files import why_unwritten
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of what may have been meant
 
 
 def unwritten(who: str, path: Path, error: Exception) -> WeightsError:
     """Why a file could not be written, and what helps."""
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    reason = getattr(error, "strerror", None) or first_line(error)[:120]
-    left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
-    return WeightsError(message(who, f"to write {path}", reason, f"{'Free some space; ' if full else ''}{left}."))
+    reason, advice = why_unwritten(path, error)
+    return WeightsError(message(who, f"to write {path}", reason, advice))
 
 
 def as_path(who: str, given: object) -> Path:

@@ -4,7 +4,6 @@ A checkpoint is what ``torch.save`` writes: a zip, here with the SHA-256 of all 
 """
 
 import contextlib
-import errno
 import hashlib
 import os
 import pickle
@@ -16,8 +15,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ...errors import RunError, first_line, message
-from ...files import whole_file
+from ...errors import RunError, message
+from ...files import told_when_unwritten, whole_file
 from ...warn import warn
 from .schema import NewerFormatError, check_format
 
@@ -39,17 +38,8 @@ def written(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None, N
     Raises:
         RunError: When it cannot be written, a full disk included; what was there before is still there.
     """
-    try:
-        with whole_file(path, keep) as file:
-            yield file
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
-        left = f"{path.name} of before is untouched" if path.exists() else "nothing was left behind"
-        full = getattr(error, "errno", errno.ENOSPC) == errno.ENOSPC  # torch does not tell, and rarely fails otherwise
-        advice = f"Free some space; {left}." if full else f"{left}."
-        got = first_line(error)
-        if not path.parent.is_dir():
-            got, advice = "that its folder is gone", "Leave the run folder where it is while fit runs."
-        raise RunError(message("fit", f"to write {path}", got, advice)) from error
+    with told_when_unwritten(path, "fit"), whole_file(path, keep) as file:
+        yield file
 
 
 def seal(file: BinaryIO) -> None:

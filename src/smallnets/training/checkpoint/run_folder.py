@@ -1,18 +1,21 @@
 """The folder of a run: checkpoints, metrics, settings; and whether another run may use it."""
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from ...errors import RunError, message
+from ...errors import RunError, first_line, message
 from ...files import part_of
+from ..group import Group
 from ..history import History
 from ..options import FitOptions, Resume
 from .files import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_checkpoint, written
+from .lock import Lock
 from .schema import Checkpoint, DataRecord, NetRecord, changes_of
 
 
@@ -23,8 +26,29 @@ class RunFolder:
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(message("fit", f"to make the run folder {path}", error.strerror)) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or first_line(error)
+            raise RunError(message("fit", f"to make the run folder {path}", reason)) from error
+
+    @contextlib.contextmanager
+    def alone(self, group: Group) -> Generator[None, None, None]:
+        """While no other run may use the folder.
+
+        Raises:
+            RunError: When one does; on all processes of the group.
+        """
+        lock, refused = Lock(self.path), None
+        if group.leads:
+            try:
+                lock.take()
+            except RunError as error:
+                refused = str(error)
+        try:
+            if refused := group.from_leader(refused):
+                raise RunError(refused)
+            yield
+        finally:
+            lock.release()
 
     @property
     def last(self) -> Path:

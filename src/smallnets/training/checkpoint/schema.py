@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,16 @@ from ...models.base import Net
 from ..options import qualified_name
 from ..records import PlanRecord, Row
 from ..schedules import Plateau
+from .forms import fault
 
 FORMAT = 1  # raised when a file can no longer be read by the library before
 
 
 class NewerFormatError(RunError):
     """A checkpoint that a newer version wrote."""
+
+
+NetForm = TypedDict("NetForm", {"class": str, "config": dict[str, Any] | None})  # ``NetRecord`` on the disk
 
 
 @dataclass
@@ -146,11 +150,23 @@ class Checkpoint:
         """
         check_format(content, where)
         found: Any = content
+        wrong = fault(content, Stored)
+        if not wrong and min([0, *(n for n in found.get("progress", {}).values() if type(n) is int)]) < 0:
+            wrong = "['progress'] has a negative number"
+        if wrong or not {"history", "row"} & found.keys():
+            wanted = f"a checkpoint of smallnets in {where}"
+            raise RunError(message("smallnets", wanted, f"another file ({wrong or 'it has no history'})"))
         try:
             training = None
             if "progress" in found:
                 progress, schedule = Progress(**found["progress"]), Plateau(**found["schedule"])
-                state = found["optimizer"], found["average"], schedule, found.get("batches"), found.get("scaler", {})
+                state = (
+                    found["optimizer"],
+                    found.get("average"),
+                    schedule,
+                    found.get("batches"),
+                    found.get("scaler", {}),
+                )
                 training = Training(progress, *state)
             return cls(
                 NetRecord(found["net"]["class"], found["net"]["config"]),
@@ -166,6 +182,54 @@ class Checkpoint:
             raise RunError(message("smallnets", f"a checkpoint of smallnets in {where}", "another file")) from error
 
 
+class Group(TypedDict):
+    """Of an optimiser's parameters."""
+
+    params: list[int]
+
+
+class State(TypedDict):
+    """Of an optimiser."""
+
+    state: dict[Any, Any]
+    param_groups: NotRequired[list[Group]]
+
+
+class DataForm(TypedDict):
+    """``DataRecord`` on the disk."""
+
+    count: int
+    shape: list[int]
+    checksum: int
+    validation: NotRequired[int | None]
+    classes: NotRequired[list[str]]
+    channels: NotRequired[int | None]
+    size: NotRequired[list[int] | None]
+    mean: NotRequired[list[float]]
+    std: NotRequired[list[float]]
+    source: NotRequired[str]
+
+
+class Stored(TypedDict):
+    """``Checkpoint`` on the disk; newer files of the same format may have more."""
+
+    format: int
+    net: NetForm
+    options: dict[str, Any]
+    data: DataForm
+    plan: PlanRecord
+    model: dict[str, Any]
+    versions: dict[str, str]
+    history: NotRequired[list[Row]]
+    row: NotRequired[Row]
+    progress: NotRequired[Progress]
+    schedule: NotRequired[Plateau]
+    optimizer: NotRequired[State]
+    average: NotRequired[dict[str, Tensor] | None]
+    batches: NotRequired[int | None]
+    scaler: NotRequired[dict[str, Any]]
+
+
 def check_format(content: object, where: object) -> None:
     """Refuse what is no checkpoint of ours, and one that is newer than we are.
 
@@ -173,7 +237,7 @@ def check_format(content: object, where: object) -> None:
         NewerFormatError: The latter.
         RunError: The former.
     """
-    if not isinstance(content, dict) or "format" not in content:
+    if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise RunError(message("smallnets", f"a checkpoint of smallnets in {where}", "another file"))
     if content["format"] > FORMAT:
         wanted = f"checkpoint format {FORMAT} or older in {where}"

@@ -1,16 +1,14 @@
 """What a person sees of a run: bars of run and epoch on a terminal, a bar and lines in a notebook, else lines."""
 
 import functools
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ...bars import NotebookBar, bar, in_notebook
 from ...errors import message
+from ...speak import has_terminal, say
 from ..options import FitOptions
 from ..records import Row
 
@@ -21,7 +19,7 @@ class Display:
     def __init__(self, options: FitOptions, count: int, leads: bool) -> None:
         self.epochs, self.count, self.show = options.epochs, count, options.progress and leads
         self.notebook = self.show and in_notebook()
-        self.terminal = self.show and not self.notebook and sys.stderr.isatty()
+        self.terminal = self.show and not self.notebook and has_terminal()
         self.new_board = tensorboard(options) if leads and options.tensorboard else None
         self.board: Any = None  # opened with the first row: what fails before leaves none open
         self.run: Any = None  # its bar
@@ -35,7 +33,7 @@ class Display:
         elif self.notebook:  # the bar comes with the first epoch
             self.early.append(text)
         elif self.show:
-            tqdm.write(text, file=sys.stderr)
+            say(text)
 
     def start(self, epoch: int, done: int) -> None:
         if not self.terminal and not self.notebook:
@@ -73,6 +71,16 @@ class Display:
             self.bar.close()
             self.bar = None
 
+    def record(self, row: Row) -> None:
+        """Write an epoch for TensorBoard; a run that is killed and goes on writes none twice."""
+        self.close()
+        if self.new_board is not None:
+            self.board = self.new_board() if self.board is None else self.board
+            for column, value in row.items():
+                if column not in ("epoch", "seconds") and value is not None:
+                    self.board.add_scalar(column, value, row["epoch"])
+            self.board.flush()
+
     def end(self, row: Row) -> None:
         self.close()
         width = len(str(self.epochs))
@@ -80,12 +88,6 @@ class Display:
         if row["val_loss"] is not None:
             text += f"  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}"
         self.say(f"{text}  {row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s")
-        if self.new_board is not None:
-            self.board = self.new_board() if self.board is None else self.board
-            for column, value in row.items():
-                if column not in ("epoch", "seconds") and value is not None:
-                    self.board.add_scalar(column, value, row["epoch"])
-            self.board.flush()  # a run that is killed and goes on writes no epoch twice
 
     def leave(self) -> None:
         """At the end of the run, however it ends."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...errors import RunError, message
+from ...pictures import drawing
 from ..checkpoint.schema import Checkpoint, NetRecord, Progress, Training
 from ..evaluate import measure
 from ..feed.samples import workers_errors_plain
@@ -157,7 +158,8 @@ class Run:
                 val_accuracy=val_accuracy,
                 lr=lr,
                 seconds=progress.seconds + time.perf_counter() - started,
-                images_per_second=progress.seen / progress.seconds,
+                images_per_second=progress.seen
+                / max(progress.seconds, 1e-9),  # clocks stand still where they are coarse
             )
             self.history.rows.append(row)
             self._keep_if_best(row)
@@ -167,12 +169,17 @@ class Run:
             progress.epoch + 1, step=progress.step, best=progress.best, best_epoch=progress.best_epoch
         )
         patient = options.patience is None or self.progress.epoch - self.progress.best_epoch < options.patience
-        self.display.end(row)
-        answers = [callback(row.copy()) for callback in options.callbacks]
+        try:
+            self.display.record(row)
+            answers = [callback(row.copy()) for callback in options.callbacks]
+        except OSError:
+            self._save()  # a stdout that nobody reads, a full disk: that costs no epoch
+            raise
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()
         if self.folder is not None and self.group.leads:
             self.folder.write_history(self.history)
+        self.display.end(row)  # what is said is saved
 
     def _validate(self, lr: float) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation set, where there is one."""
@@ -239,5 +246,5 @@ class Run:
                 self.model.load_state_dict(state)
         if self.folder is not None and self.group.leads:
             self.folder.write_history(self.history)
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(ImportError), drawing("fit"):
                 self.history.plot(self.folder.path / "curves.png")

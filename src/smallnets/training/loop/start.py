@@ -1,5 +1,6 @@
 """What a run settles before its first step, each thing once: data, checkpoint, first batch, plan, feed."""
 
+import contextlib
 import zlib
 from dataclasses import dataclass, replace
 
@@ -56,6 +57,7 @@ def begin(
     options: FitOptions,
     who: str = "fit",
     group: Group | None = None,
+    leaving: contextlib.ExitStack | None = None,
 ) -> Start:
     """Look at everything before the first step, and bring the net onto its device.
 
@@ -66,6 +68,7 @@ def begin(
         options: The settings.
         who: The caller, for errors.
         group: The processes that work together; else those that torchrun started.
+        leaving: What is to be done at the end of the run: the folder is let go of.
 
     Raises:
         ValueError: When net, data and settings do not go together.
@@ -77,6 +80,8 @@ def begin(
     measured = None if val is None else understand(val, who, model, learnt.facts(learnt.shape or ()))
     check_run(model, learnt, measured, options, group, train is val)
     folder = None if options.run_dir is None else RunFolder(options.run_dir)
+    if folder is not None and leaving is not None:
+        leaving.enter_context(folder.alone(group))
     stored = None if folder is None else folder.newest(options.resume)
     feed = make_feed(model, learnt, options, device, group)
     progress = Progress() if stored is None else resumed(stored, options, learnt.count, len(feed))

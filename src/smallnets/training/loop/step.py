@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.stateless import key
-from ...errors import OptionError, RunError, SmallnetsError, message
+from ...errors import OptionError, RunError, SmallnetsError, first_line, message
 from ..checkpoint.schema import Checkpoint, Progress, Training
 from ..feed.batches import Batch
 from ..feed.feed import has_batch_norm
@@ -70,7 +70,13 @@ class Updates:
         self.warm = False
         self.full: int | None = None  # samples of the first batch, the shape that a compiled net is made for
         if stored is not None and stored.training is not None:
-            self._restore(stored, stored.training)
+            try:
+                self._restore(stored, stored.training)
+            except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                if isinstance(error, SmallnetsError):
+                    raise
+                got, advice = f"one that was changed ({first_line(error)[:80]})", "Take another run folder."
+                raise RunError(message("fit", "the checkpoint of a run of this net", got, advice)) from error
         self.parallel = parallel(model, plan, group)  # after the weights are in place
         use_unfolded(model, plan.unfolded)
 

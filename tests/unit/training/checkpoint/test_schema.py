@@ -70,3 +70,32 @@ def test_the_best_has_nothing_to_go_on_with(tmp_path: Path) -> None:
 
     RunFolder(tmp_path).save_best(dataclasses.replace(WHOLE, training=None))
     assert read(tmp_path / "best.ckpt").training is None
+
+
+EDITS: list[tuple[tuple[str, ...], Any]] = [
+    (("format",), "1"), (("format",), None), (("net",), "lenet5"), (("net", "class"), 3), (("net", "config"), []),
+    (("options",), []), (("data", "count"), "20"), (("data", "shape"), [1.5]), (("data", "classes"), "ab"),
+    (("data", "mean"), ["x"]), (("plan",), None), (("model",), [1]), (("versions",), {"torch": 2}),
+    (("history",), [{"epoch": 1}]), (("history",), {}), (("progress", "epoch"), -1), (("progress", "epoch"), True),
+    (("progress", "step"), "3"), (("progress", "more"), 1), (("schedule", "best"), None), (("optimizer",), []),
+    (("optimizer", "param_groups"), [{}]), (("average",), {"w": 3}), (("batches",), "4"), (("scaler",), 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value"), EDITS)
+def test_an_edited_file_is_another_file(place: tuple[str, ...], value: Any) -> None:
+    content: dict[str, Any] = WHOLE.to_dict()
+    part = content
+    for name in place[:-1]:
+        part[name] = dict(part[name])
+        part = part[name]
+    part[place[-1]] = value
+    with pytest.raises(RunError, match="expected a checkpoint of smallnets in x; got another file") as caught:
+        Checkpoint.from_dict(content, "x")
+    assert len(str(caught.value)) < 300
+
+
+def test_what_a_newer_one_of_the_format_adds_is_passed_over() -> None:
+    content = WHOLE.to_dict()
+    content["data"] |= {"licence": "free"}
+    assert Checkpoint.from_dict({**content, "more": object()}, "x").data == WHOLE.data
