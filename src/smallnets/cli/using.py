@@ -1,7 +1,7 @@
 """``smallnets evaluate`` and ``predict``: use the net of a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
