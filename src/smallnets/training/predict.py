@@ -68,19 +68,16 @@ def predict(
     if last.left_out:
         warn(f"predict: left out {told(last.left_out, len(ids))}")
     return Predictions(
-        ids, labels, shares, last.classes, last.plan, last.left_out, shown_of(model, data, last.left_out)
+        ids, labels, shares, last.classes, last.plan, last.left_out, shown_of(last.pictures, last.left_out)
     )
 
 
-def shown_of(model: nn.Module, data: object, left_out: Mapping[str, str]) -> object:
+def shown_of(asked: object, left_out: Mapping[str, str]) -> object:
     """What was asked, to be looked at by number: a set, a Dataset or a batch; None for the batches of a DataLoader."""
-    if is_source(data):
-        stream = pictures_of(model, data)
-        return stream[[row for row, name in enumerate(stream.ids) if name not in left_out]]
-    first = data[0] if isinstance(data, tuple | list) and data else data
-    if isinstance(first, Tensor | np.ndarray):
-        return first[None] if first.ndim == 3 else first
-    return first if isinstance(first, Dataset) else None
+    if isinstance(asked, ImageStream) and left_out:
+        return asked[[row for row, name in enumerate(asked.ids) if name not in left_out]]
+    first = asked[0] if isinstance(asked, tuple | list) and asked else asked
+    return first if isinstance(first, Tensor | np.ndarray | Dataset) else None
 
 
 def told(left_out: Mapping[str, str], good: int, most: int = 20) -> str:
@@ -122,7 +119,7 @@ def predict_parts(
             places = batch.labels.tolist() if samples.left_out is not None else rows
             ids = tuple(str(row) if samples.ids is None else samples.ids[row] for row in places)
             names, record = named(samples, shares.shape[1]), {**plan.to_record(), **gains}
-            yield Predictions(ids, shares.argmax(dim=1), shares, names, record, left_out)  # type: ignore[arg-type]
+            yield Predictions(ids, shares.argmax(dim=1), shares, names, record, left_out, asked)  # type: ignore[arg-type]
             done = rows.stop
 
 

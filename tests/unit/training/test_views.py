@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import smallnets as sn
 from smallnets.data import ImageSet
+from smallnets.facts import DataFacts
 from smallnets.training.history import History
 from smallnets.training.metrics import Metrics, Predictions
 from smallnets.training.views import TILES, ticks
@@ -182,3 +183,18 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
     assert 1 <= len(found) <= 6
     assert all(low - 1e-12 <= tick <= high + 1e-12 for tick in found)
     assert np.allclose(np.diff(found), np.diff(found)[:1]) or len(found) == 1
+
+
+def test_predictions_of_files_are_the_files(tmp_path: Any) -> None:
+    from PIL import Image
+
+    for name, shade in (("a.png", 0), ("b.png", 128), ("c.png", 255)):
+        Image.new("L", (32, 32), shade).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    net = sn.lenet5()
+    net.data_facts = DataFacts(tuple("0123456789"), 1, (32, 32), (0.5,), (0.5,))
+    with pytest.warns(UserWarning, match=r"broken\.png"):
+        said = sn.predict(net, tmp_path)
+    assert len(said) == 3 and seen(said).counts["img"] == 3
+    assert seen(sn.predict(net, [Image.new("L", (32, 32))] * 2)).counts["img"] == 2
+    assert seen(sn.predict(net, torch.zeros(1, 32, 32, dtype=torch.uint8))).counts["img"] == 1
