@@ -93,7 +93,7 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
     "Did you mean 'resnet20'?"
     """
     text = str(given)
-    others = [str(value) for value in allowed if str(value) != text]
+    others = [str(value) for value in allowed if type(value) is not type(given) or value != given]
     found = get_close_matches(text, others, n=10, cutoff=0.5)
     if not found:
         return ""

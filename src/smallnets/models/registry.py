@@ -111,7 +111,7 @@ def give_weights(net: Net, name: str, weights: WeightsLike) -> None:
         net.metadata = checkpoint.metadata
         leave_facts(net, DataFacts.from_dict(checkpoint.metadata["data_facts"]))
     else:
-        load_weights(net, "DEFAULT" if weights == "imagenet" else weights)
+        load_weights(net, "DEFAULT" if isinstance(weights, str) and weights == "imagenet" else weights)
 
 
 def plain(option: Any) -> object:

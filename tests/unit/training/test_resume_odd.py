@@ -16,7 +16,7 @@ from smallnets.training.loop.step import Updates
 
 IMAGES = torch.randn(41, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(41) % 4
-QUIET: dict[str, Any] = {"progress": False, "deterministic": True, "epochs": 4}
+QUIET: dict[str, Any] = {"progress": False, "deterministic": True, "epochs": 4, "check": False}
 
 
 class Killed(BaseException):

@@ -38,8 +38,14 @@ def written(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None, N
     Raises:
         RunError: When it cannot be written, a full disk included; what was there before is still there.
     """
-    with told_when_unwritten(path, "fit"), whole_file(path, keep) as file:
-        yield file
+    try:
+        with told_when_unwritten(path, "fit"), whole_file(path, keep) as file:
+            yield file
+    except RunError as error:
+        if path.parent.is_dir():
+            raise
+        advice = "Leave the run folder where it is while fit runs."
+        raise RunError(message("fit", f"to write {path}", "that its folder is gone", advice)) from error
 
 
 def seal(file: BinaryIO) -> None:

@@ -15,10 +15,12 @@ import torch
 import smallnets as sn
 from smallnets.training.checkpoint import lock
 from smallnets.training.checkpoint.lock import Lock
+from smallnets.training.records import Row
 
 HOLD = """
 import sys, pathlib
 from smallnets.training.checkpoint.lock import Lock
+from smallnets.training.records import Row
 held = Lock(pathlib.Path(sys.argv[1]))
 held.take()
 print("held", flush=True)
@@ -79,8 +81,9 @@ def test_a_run_inside_a_run_is_refused_and_the_outer_goes_on(system: str, tmp_pa
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_a_run_that_fails_lets_go(error: type[BaseException], tmp_path: Path) -> None:
-    def fail(_: object) -> None:
-        raise error
+    def fail(row: Row) -> None:
+        if row["epoch"] == 2:  # the first is saved
+            raise error
 
     how: dict[str, Any] = {"run_dir": tmp_path, "progress": False, "deterministic": True}
     with pytest.raises(error):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import smallnets as sn
 from smallnets import RunError
 
-QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "augment": "none", "batch_size": 16}
+QUIET: dict[str, Any] = {"progress": False, "device": "cpu", "augment": "none", "batch_size": 16, "check": False}
 
 
 def tensors(seed: int = 0) -> tuple[Tensor, Tensor]:
