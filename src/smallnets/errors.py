@@ -93,7 +93,8 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
     "Did you mean 'resnet20'?"
     """
     text = str(given)
-    others = [str(value) for value in allowed if type(value) is not type(given) or value != given]
+    number = isinstance(given, int | float)  # for which a text of the same digits may be meant
+    others = [str(value) for value in allowed if str(value) != text or (number and isinstance(value, str))]
     found = get_close_matches(text, others, n=10, cutoff=0.5)
     if not found:
         return ""

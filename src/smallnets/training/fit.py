@@ -164,7 +164,7 @@ def fit(
         start = begin(model, train, val, options, leaving=leaving)
         leaving.enter_context(contextlib.closing(start.opened))
         leave_facts(model, start.data.facts)
-        return Run(model, options, start).go()
+        return Run(model, options, start).go(leaving)
 
 
 def check_kinds(callbacks: object, options: object) -> None:

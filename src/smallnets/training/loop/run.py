@@ -49,11 +49,16 @@ class Run:
         self.best_state: Mapping[str, Any] | None = None
         self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored, start.weights)
 
-    def go(self) -> History:
-        """Train until the last epoch, and leave the weights that the options ask for in the model."""
+    def go(self, leaving: contextlib.ExitStack) -> History:
+        """Train until the last epoch, and leave the weights that the options ask for in the model.
+
+        Args:
+            leaving: What ends with the run, however it ends: no signal cuts that short.
+        """
         options = self.options
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(deferred_signals())  # first in, last out: no signal cuts the leaving short
+            stack.callback(leaving.close)
             stack.callback(self.updates.release)
             stack.callback(self.display.leave)
             stack.enter_context(deterministic_mode(options.deterministic))
