@@ -6,8 +6,9 @@ BASE := .venv/.base
 DEMO := .venv/.demo
 DEV := .venv/.dev
 ECOSYSTEM := .venv/.ecosystem
+DOCS := .venv/.docs
 
-.PHONY: demo test test-all test-ecosystem coverage check clean
+.PHONY: demo test test-all test-ecosystem coverage check docs clean
 
 demo: $(DEMO)
 	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
@@ -24,6 +25,10 @@ test-all: check
 # What others' tools make of the nets: counters, quantisers, pruners, explainers, trainers.
 test-ecosystem: $(ECOSYSTEM)
 	KERAS_BACKEND=torch $(BIN)/pytest -q tests/ecosystem tests/contract/test_taken_apart.py
+
+# The site, into docs/_build/html; needs no network once its packages are there.
+docs: $(DOCS)
+	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
 
 check: $(DEV)
 	$(BIN)/ruff check .
@@ -50,5 +55,9 @@ $(ECOSYSTEM): pyproject.toml | $(DEV)
 	$(BIN)/python -m pip install --quiet --group ecosystem
 	touch $@
 
+$(DOCS): pyproject.toml | $(DEV)
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
 clean:
-	rm -rf .venv runs dist
+	rm -rf .venv runs dist docs/_build
