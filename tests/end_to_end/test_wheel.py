@@ -1,9 +1,11 @@
-"""The built wheel, installed into an empty environment, is the whole package."""
+"""The built wheel, installed into an empty environment, is the whole package; so is one built from the source archive."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -13,12 +15,45 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def built(tree: Path, target: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True)
+    return next(folder.glob("*.whl" if target == "wheel" else "*.tar.gz"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+    return built(ROOT, "wheel", tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive, as one finds it after ``tar xf``."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(built(ROOT, "sdist", folder)) as archive:
+        archive.extractall(folder, filter="data")
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def test_the_source_archive_gives_the_same_wheel_to_the_byte(wheel: Path, unpacked: Path, tmp_path: Path) -> None:
+    assert built(unpacked, "wheel", tmp_path).read_bytes() == wheel.read_bytes()
+
+
+def test_who_has_the_source_archive_has_what_the_commands_read(unpacked: Path) -> None:
+    """Every file that git knows is there, but for what only the repository's own services read."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    known = {name for name in listed.splitlines() if (ROOT / name).exists() and not name.startswith((".ci/", ".github/"))}
+    missing = {name for name in known if not (unpacked / name).exists()}
+    assert missing == set()
+
+
+def test_the_version_is_said_once(wheel: Path) -> None:
+    """The file that holds it names the wheel; what cannot read that file says the same."""
+    version = re.fullmatch(r'__version__ = "(.+)"\n', (ROOT / "src/smallnets/_version.py").read_text())
+    assert version and wheel.name == f"smallnets-{version[1]}-py3-none-any.whl"
+    assert f"version: {version[1]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
