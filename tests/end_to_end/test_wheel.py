@@ -44,7 +44,9 @@ def test_who_has_the_source_archive_has_what_the_commands_read(unpacked: Path) -
     if not (ROOT / ".git").exists():
         pytest.skip("not a clone")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    known = {name for name in listed.splitlines() if (ROOT / name).exists() and not name.startswith((".ci/", ".github/"))}
+    known = {
+        name for name in listed.splitlines() if (ROOT / name).exists() and not name.startswith((".ci/", ".github/"))
+    }
     missing = {name for name in known if not (unpacked / name).exists()}
     assert missing == set()
 
