@@ -1,6 +1,12 @@
 # `make demo` and `make test` need Python 3.11 or newer and make; everything else they install into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# What is installed: the tested versions where the index has them for this machine, else the newest that pyproject.toml
+# allows, so that a bad release of somebody else's spoils nothing here. `make test LOCK=/dev/null` takes the newest.
+LOCK := requirements/tested.txt
+PIP := $(BIN)/python -m pip install --quiet
+install = $(PIP) --only-binary :all: --constraint $(LOCK) $(1) || \
+	{ echo "The versions of $(LOCK) cannot be had here; installing the newest that pyproject.toml allows." >&2; $(PIP) $(1); }
 # The stamps depend on what they were installed from, so a second run installs nothing.
 BASE := .venv/.base
 DEMO := .venv/.demo
@@ -9,7 +15,7 @@ ECOSYSTEM := .venv/.ecosystem
 DOCS := .venv/.docs
 RELEASE := .venv/.release
 
-.PHONY: demo test test-all test-ecosystem coverage check docs release-check clean
+.PHONY: demo test test-all test-ecosystem coverage check docs release-check lock clean
 
 demo: $(DEMO)
 	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
@@ -54,28 +60,34 @@ check: $(DEV)
 $(BASE):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smallnets needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PIP) --upgrade "pip>=25.1"
 	touch $@
 
-$(DEMO): pyproject.toml | $(BASE)
-	$(BIN)/python -m pip install --quiet --editable ".[plot,data]"
+$(DEMO): pyproject.toml $(LOCK) | $(BASE)
+	$(call install,--editable ".[plot,data]")
 	touch $@
 
-$(DEV): pyproject.toml | $(BASE)
-	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+$(DEV): pyproject.toml $(LOCK) | $(BASE)
+	$(call install,--editable ".[all]" --group dev)
 	touch $@ $(DEMO)
 
 $(ECOSYSTEM): pyproject.toml | $(DEV)
-	$(BIN)/python -m pip install --quiet --group ecosystem
+	$(PIP) --group ecosystem
 	touch $@
 
-$(DOCS): pyproject.toml | $(DEV)
-	$(BIN)/python -m pip install --quiet --group docs
+$(DOCS): pyproject.toml $(LOCK) | $(DEV)
+	$(call install,--group docs)
 	touch $@
 
-$(RELEASE): pyproject.toml | $(DEV)
-	$(BIN)/python -m pip install --quiet --group release
+$(RELEASE): pyproject.toml $(LOCK) | $(DEV)
+	$(call install,--group release)
 	touch $@
+
+# What is installed here, without what torch brings for its GPUs: after the whole suite has passed with it.
+lock: $(DEV) $(DOCS) $(RELEASE)
+	sed -n '/^#/p' $(LOCK) > $(LOCK).new
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E '/ @ |^(nvidia|cuda|triton)/d; s/\+.*//' >> $(LOCK).new
+	mv $(LOCK).new $(LOCK)
 
 clean:
 	rm -rf .venv runs dist docs/_build
