@@ -5,8 +5,8 @@ BIN := .venv/bin
 # allows, so that a bad release of somebody else's spoils nothing here. `make test LOCK=/dev/null` takes the newest.
 LOCK := requirements/tested.txt
 PIP := $(BIN)/python -m pip install --quiet
-install = $(PIP) --only-binary :all: --constraint $(LOCK) $(1) || \
-	{ echo "The versions of $(LOCK) cannot be had here; installing the newest that pyproject.toml allows." >&2; $(PIP) $(1); }
+install = $(PIP) --only-binary :all: --constraint $(LOCK) $(WANTED) || \
+	{ echo "The versions of $(LOCK) cannot be had here; installing the newest that pyproject.toml allows." >&2; $(PIP) $(WANTED); }
 # The stamps depend on what they were installed from, so a second run installs nothing.
 BASE := .venv/.base
 DEMO := .venv/.demo
@@ -63,24 +63,28 @@ $(BASE):
 	$(PIP) --upgrade "pip>=25.1"
 	touch $@
 
+$(DEMO): WANTED = --editable ".[plot,data]"
 $(DEMO): pyproject.toml $(LOCK) | $(BASE)
-	$(call install,--editable ".[plot,data]")
+	$(install)
 	touch $@
 
+$(DEV): WANTED = --editable ".[all]" --group dev
 $(DEV): pyproject.toml $(LOCK) | $(BASE)
-	$(call install,--editable ".[all]" --group dev)
+	$(install)
 	touch $@ $(DEMO)
 
 $(ECOSYSTEM): pyproject.toml | $(DEV)
 	$(PIP) --group ecosystem
 	touch $@
 
+$(DOCS): WANTED = --group docs
 $(DOCS): pyproject.toml $(LOCK) | $(DEV)
-	$(call install,--group docs)
+	$(install)
 	touch $@
 
+$(RELEASE): WANTED = --group release
 $(RELEASE): pyproject.toml $(LOCK) | $(DEV)
-	$(call install,--group release)
+	$(install)
 	touch $@
 
 # What is installed here, without what torch brings for its GPUs: after the whole suite has passed with it.
