@@ -82,7 +82,7 @@ def told_when_unwritten(path: Path, who: str) -> Generator[None, None, None]:
         yield
     except (OSError, RuntimeError, ValueError) as error:
         own = isinstance(error, OSError) or any(
-            sign in str(error) for sign in ("null byte", "inline_container", "StreamWriter")
+            sign in str(error) for sign in ("embedded null", "inline_container", "StreamWriter")
         )
         if isinstance(error, SmallnetsError) or not own:
             raise
