@@ -72,7 +72,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     """Nothing may be fetched here, so the requirements are lent from this environment, not the package itself."""
     venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
+    programs = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
+    python = programs / "python"
     install = [
         python,
         "-m",
@@ -93,7 +94,7 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     (site / "lent.pth").write_text(lent + "\n")
     found = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True, env=clean).stdout.strip()
     assert Path(found).is_relative_to(tmp_path / "env")
-    command = tmp_path / "env" / "bin" / "smallnets"
+    command = programs / "smallnets"
     shown = subprocess.run([command, "list"], capture_output=True, text=True, check=True, env=clean).stdout
     assert "lenet5" in shown
     code = "import torch, smallnets as sn; print(tuple(sn.lenet5(weights='digits')(torch.zeros(2, 1, 32, 32)).shape))"
