@@ -258,10 +258,10 @@ def measure_plan(
     net: Any = compiled(trial) if plan.compile else trial
     batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
-    if first > HOPELESS * best and not plan.compile and plan.device.type == "cpu":
-        # The very first step of a shape sets things up.
-        if left() < first or one_step(net, batch, labels, loss, plan)[0] > HOPELESS * best:
-            return Timing(plan, float("inf"), value, 0.0)
+    slow = first > HOPELESS * best and not plan.compile and plan.device.type == "cpu"
+    # The very first step of a shape sets things up.
+    if slow and (left() < first or one_step(net, batch, labels, loss, plan)[0] > HOPELESS * best):
+        return Timing(plan, float("inf"), value, 0.0)
     if plan.graph:
         replay = capture_pass(lambda: a_pass(net, batch, labels, loss, plan))
         seconds = in_a_row(replay, plan.device)
