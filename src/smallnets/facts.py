@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from .errors import check_choice, check_number
+
 
 @dataclass(frozen=True)
 class DataFacts:
@@ -17,6 +19,11 @@ class DataFacts:
         std: Likewise, to divide by.
         source: Where the pictures come from.
         white: The value that was white in pictures of more than 8 bits a channel; None where there were none.
+        crop: Share of a picture, scaled to cover the size, that was kept at the centre, as of ``data.load``.
+        exif: Whether pictures were turned upright, as their EXIF orientation says.
+
+    Raises:
+        OptionError: When ``crop`` is no share, or ``exif`` neither True nor False.
 
     A net that was trained elsewhere is told by hand:
 
@@ -32,8 +39,12 @@ class DataFacts:
     std: tuple[float, ...] = ()
     source: str = ""
     white: int | None = None
+    crop: float = 1.0
+    exif: bool = True
 
     def __post_init__(self) -> None:
+        check_number("DataFacts", "crop", self.crop, 0.05, below=1.001)
+        check_choice("DataFacts", "exif", self.exif, (True, False))
         for name in ("classes", "size", "mean", "std"):
             if isinstance(given := getattr(self, name), list):  # as people and JSON write them
                 object.__setattr__(self, name, tuple(given))

@@ -70,6 +70,13 @@ def test_the_loss_curve_is_that_of_one_process(alone: dict[str, Any], two: dict[
     assert two["val"] == pytest.approx(alone["val"], rel=1e-3)
 
 
+def test_the_loss_of_an_epoch_is_that_of_all_with_weights_of_classes(
+    alone: dict[str, Any], two: dict[str, Any]
+) -> None:
+    for found, expected in (alone["weighted"], two["weighted"]):
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_every_sample_is_seen_once(alone: dict[str, Any], two: dict[str, Any]) -> None:
     assert alone["seen"] == two["seen"] == list(range(203))
 

@@ -13,6 +13,9 @@ from zoo_cases import NARROW, NETS, pictures
 pytestmark = pytest.mark.gpu
 SLACK = 10.0  # times the CPU's own distance from float64, which rounding in another order may take
 LITTLE = 1e-5
+# A unit within rounding of 0, or two within rounding of each other in a pool, send the gradient another way: on a CPU too,
+# by 1e-4 to 8e-3 of it when the order of memory is changed (vgg11, vgg16, vgg19, resnet50_layer4).
+GATES = 3e-2
 
 
 def results(net: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,16 +39,31 @@ def still(net: nn.Module) -> nn.Module:
     return net.train()
 
 
+def without_gates(net: nn.Module) -> nn.Module:
+    """With smooth functions where rounding could flip a ReLU or a max pool."""
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.Softplus())
+            elif isinstance(child, nn.MaxPool2d):
+                size, stride, padding = child.kernel_size, child.stride, child.padding
+                setattr(module, name, nn.AvgPool2d(size, stride, padding, ceil_mode=child.ceil_mode))
+    return net
+
+
+@pytest.mark.parametrize("smooth", [False, True], ids=["as built", "smooth"])
 @pytest.mark.parametrize("name", [name for name in NETS if name != "resnet1202"])
-def test_a_net_forward_and_backward_is_the_cpus(device: str, name: str) -> None:
+def test_a_net_forward_and_backward_is_the_cpus(device: str, name: str, smooth: bool) -> None:
     torch.manual_seed(0)
     net = still(sn.build(name, num_classes=10, **NARROW.get(name, {})))
+    if smooth:
+        net = without_gates(net)
     x, labels = pictures(name, 4), torch.arange(4)
     exact = results(copy.deepcopy(net).double(), x.double(), labels)
     here = results(copy.deepcopy(net), x, labels)
     there = results(net.to(device), x.to(device), labels.to(device))
     for what, found, cpu, wanted in zip(("logits", "gradients"), there, here, exact, strict=True):
-        limit = SLACK * distance(cpu, wanted) + LITTLE
+        limit = SLACK * distance(cpu, wanted) + (GATES if what == "gradients" and not smooth else LITTLE)
         assert distance(found, wanted) < limit, f"{what}: {distance(found, wanted):.2e}, at most {limit:.2e}"
 
 
@@ -58,6 +76,9 @@ def test_a_net_in_half_precision_is_finite_and_near(device: str, name: str, prec
     net = still(sn.build(name, num_classes=10, **NARROW.get(name, {}))).to(device)
     x, labels = pictures(name, 8).to(device), (torch.arange(8) % 10).to(device)
     plain = net(x).float()
+    with torch.no_grad(), torch.autocast("cpu", precision):  # deep nets that were not trained: 0.4 to 0.7 in bf16
+        wanted = copy.deepcopy(net).cpu()(x.cpu())
+    limit = 0.1 + 2 * distance(wanted.double(), plain.detach().cpu().double())
     with torch.autocast(device, precision):
         logits = net.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
     loss = F.cross_entropy(logits.float(), labels)
@@ -65,4 +86,4 @@ def test_a_net_in_half_precision_is_finite_and_near(device: str, name: str, prec
     assert all(p.grad.isfinite().all() for p in net.parameters() if p.grad is not None)
     assert torch.isfinite(loss)
     if name != "resnet1202":  # rounding adds up over its layers
-        assert distance(logits.detach().double(), plain.detach().double()) < 0.3
+        assert distance(logits.detach().double(), plain.detach().double()) < limit

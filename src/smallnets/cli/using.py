@@ -39,7 +39,8 @@ def evaluate(
     group = current_group(choose_device(device))
     # What the run knows of its data is taken from there: its training split need not be here.
     known: dict[str, Any] = {"size": facts.size, "channels": facts.channels, "stats": (facts.mean, facts.std)}
-    known |= {"classes": classes_of(data, split, facts.classes, labels), "white": facts.white, "labels": labels}
+    known |= {"classes": classes_of(data, split, facts.classes, labels), "labels": labels}
+    known |= {"white": facts.white, "crop": facts.crop, "exif": facts.exif}
     loading = {"root": root, "download": download, "on_error": on_error, **known}
     pictures = load(data, split, **download_once(data, loading, group))
     sides = None if scales is None else numbers("--scales", scales)

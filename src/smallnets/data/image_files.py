@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,16 +50,20 @@ def from_files(path: Path, split: str, ask: Request) -> ImageSet | ImageStream:
         return measured
 
     labels, ids = torch.tensor(found.labels), tuple(shown(name) for name in found.names)
-    classes, source, white = tuple(found.classes), shown(str(path)), decoder.rules.white
+    if ask.rules.size is None and shape is not None:  # what is not scaled is not cropped
+        decoder = with_rules(decoder, crop=1.0)
+    rules = decoder.rules
+    kept: dict[str, Any] = {"source": shown(str(path)), "white": rules.white, "crop": rules.crop, "exif": rules.exif}
+    classes = tuple(found.classes)
     if held is not None:
         pixels, good = held
         mean, std = stats(pixels)
         ids = tuple(ids[i] for i in good)
-        return ImageSet(labels[good], classes, ids, mean, std, images=pixels, source=source, white=white)
+        return ImageSet(labels[good], classes, ids, mean, std, images=pixels, **kept)
     decoder = with_rules(decoder, size=shape)
     mean, std = stats(None)
     rows = torch.arange(len(ids))
-    whole = ImageStream(labels, classes, ids, mean, std, decoder=decoder, rows=rows, source=source, white=white)
+    whole = ImageStream(labels, classes, ids, mean, std, decoder=decoder, rows=rows, **kept)
     broken = faults(decoder, f"checking {split}") if ask.on_error == "skip" else {}
     warn_of(list(broken.values()), len(ids))
     return whole[[row for row in range(len(ids)) if row not in broken]] if broken else whole

@@ -28,6 +28,8 @@ class ImageSet(Labelled):
         std: Likewise.
         source: Where they come from.
         white: The value that was white in pictures of more than 8 bits a channel; None where there were none.
+        crop: Share of the scaled pictures that was kept, as ``load`` was asked; 1 where they were taken as they are.
+        exif: Whether pictures were turned upright.
 
     >>> from smallnets.data import load
     >>> digits = load("digits")

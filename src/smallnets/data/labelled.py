@@ -6,7 +6,7 @@ N pictures, C channels, H W pixels.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 Index = slice | Sequence[int] | Tensor
 
 
+class Reading(NamedTuple):
+    """How files became pictures, beside their channels and size; the attributes of a set by the same names."""
+
+    white: int | None = None
+    crop: float = 1.0
+    exif: bool = True
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Labelled(Dataset[tuple[Tensor, int]]):
     """What both kinds of set share."""
@@ -35,11 +43,17 @@ class Labelled(Dataset[tuple[Tensor, int]]):
     std: tuple[float, ...]
     source: str = field(default="", kw_only=True)
     white: int | None = field(default=None, kw_only=True)
+    crop: float = field(default=1.0, kw_only=True)
+    exif: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.labels):
             raise DataError(message(type(self).__name__, "one id a label", f"{len(self.ids)} and {len(self.labels)}"))
         check_labels(type(self).__name__, self.labels, len(self.classes))
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.white, self.crop, self.exif)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -108,6 +108,8 @@ def parts_of(net: nn.Module, pictures: Pictures, probabilities: bool) -> Parts:
         "pictures": pictures,
         "output": "probabilities" if probabilities else "logits",
         "shape": list(shape),
+        "crop": facts.crop,
+        "exif": facts.exif,
         "mean": list(facts.mean),
         "std": list(facts.std),
         "source": facts.source,

@@ -29,7 +29,7 @@ from .feed.samples import (
 )
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
-from .options import Precision
+from .options import Loss, Precision
 from .plan.inference import fastest
 from .plan.plan import Plan, choose_device, logits_of, without_autocast
 from .plan.threads import steady_threads
@@ -96,17 +96,21 @@ def evaluate(
         return replace(several, plan={**several.plan, **gains, **seen})
 
 
-SetLoss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # of a batch: the mean, and the weight that it counts with
+def one_each(labels: Tensor) -> Tensor:
+    """The weight of a batch in which every sample counts once."""
+    return torch.full((), len(labels), dtype=torch.float32, device=labels.device)
 
 
-def plain_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross entropy, every sample of the same weight."""
-    return averaged(F.cross_entropy(logits, labels), labels)
+class SetLoss(NamedTuple):
+    """A loss over a whole set, in batches: the sum of the batches' means times their weights, over that of the weights.
 
+    Attributes:
+        mean: Of a batch's logits and labels.
+        weight: That a batch of these labels counts with.
+    """
 
-def averaged(mean: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch's mean, which counts with its size."""
-    return mean, torch.full_like(mean, len(labels))
+    mean: Loss = F.cross_entropy
+    weight: Callable[[Tensor], Tensor] = one_each
 
 
 class Ready(NamedTuple):
@@ -205,7 +209,7 @@ def measure(
     *,
     group: Group,
     topk: tuple[int, ...] = (1,),
-    loss: SetLoss = plain_loss,
+    loss: SetLoss = SetLoss(),  # noqa: B008  # a constant
     progress: bool = False,
     who: str = "evaluate",
 ) -> Metrics:
@@ -226,8 +230,8 @@ def measure(
         if confusion is None:
             ranks = tuple(rank for rank in topk if rank <= classes)
             confusion = torch.zeros(classes * classes, dtype=torch.int64, device=plan.device)
-        mean, weight = loss(logits, batch.labels)
-        losses.append(torch.stack([mean, weight.to(mean)]))
+        mean = loss.mean(logits, batch.labels)
+        losses.append(torch.stack([mean, loss.weight(batch.labels).to(mean)]))
         hits.append(top_hits(logits, batch.labels, ranks))
         cells = batch.labels * classes + logits.argmax(dim=1)  # bincount would wait for a GPU
         confusion.index_add_(0, cells, torch.ones_like(cells))

@@ -128,9 +128,9 @@ def climb(updates: Updates, feed: Feed, opened: OpenEpoch, steps: int) -> LRCurv
             epoch += 1
             batches = feed.epoch(epoch)
             batch = next(batches)
-        updates.tally.begin(0.0, 0)
+        updates.tally.begin()
         updates.step([batch], step)
-        bad, loss = updates.tally.look(), updates.tally.loss_sum / len(batch.labels)
+        bad, loss = updates.tally.look(), updates.tally.sums.mean
         if bad is not None or not math.isfinite(loss):
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss

@@ -144,7 +144,8 @@ def pictures_of(model: nn.Module, data: Any) -> ImageStream:
         raise DataError(message("predict", wanted, "one that does not", advice))
     shape = channels, int(size[0] or 0), int(size[1] or 0)
     classes = facts.classes or tuple(str(label) for label in range(getattr(model, "num_classes", None) or 1))
-    return unlabelled(data, classes=classes, shape=shape, mean=facts.mean, std=facts.std, white=facts.white)
+    known: dict[str, Any] = {name: getattr(facts, name) for name in ("mean", "std", "white", "crop", "exif")}
+    return unlabelled(data, classes=classes, shape=shape, **known)
 
 
 def check_ordered(data: object) -> None:

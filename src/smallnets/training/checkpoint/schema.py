@@ -35,6 +35,7 @@ class Progress:
     batch: int = 0  # batches of the current epoch that are done
     step: int = 0  # optimiser steps so far
     loss_sum: float = 0.0  # of this epoch so far, over all processes
+    weight_sum: float = 0.0  # that the losses in it were multiplied by
     correct: int = 0
     seen: int = 0
     seconds: float = 0.0
@@ -159,7 +160,9 @@ class Checkpoint:
         try:
             training = None
             if "progress" in found:
-                progress, schedule = Progress(**found["progress"]), Plateau(**found["schedule"])
+                # Older files have no weights: there every sample's was 1.
+                known = {"weight_sum": float(found["progress"].get("seen", 0)), **found["progress"]}
+                progress, schedule = Progress(**known), Plateau(**found["schedule"])
                 state = (
                     found["optimizer"],
                     found.get("average"),
@@ -208,6 +211,9 @@ class DataForm(TypedDict):
     mean: NotRequired[list[float]]
     std: NotRequired[list[float]]
     source: NotRequired[str]
+    white: NotRequired[int | None]
+    crop: NotRequired[float]
+    exif: NotRequired[bool]
 
 
 class Stored(TypedDict):

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from ...data.imageset import ImageSet, ImageStream
+from ...data.labelled import Reading
 from ...data.names import class_name, listed
 from ...errors import DataError, message
 from .seeded import Seeded
@@ -24,10 +25,11 @@ KNOWN_BY = 32  # samples by which a Dataset is known again
 
 
 class Origin(NamedTuple):
-    """What lies beneath a Dataset knows: names of its classes, and mean and std where it is a set of ours."""
+    """What lies beneath a Dataset knows: names of its classes; mean and std, and more, where it is a set of ours."""
 
     classes: tuple[str, ...] | None = None
     stats: Stats | None = None
+    reading: Reading | None = None
 
 
 def origin_of(data: object, who: str) -> Origin:
@@ -38,7 +40,7 @@ def origin_of(data: object, who: str) -> Origin:
     """
     own = Origin(names_of(data))
     if isinstance(data, ImageSet | ImageStream):
-        return Origin(data.classes, (data.mean, data.std))
+        return Origin(data.classes, (data.mean, data.std), data.reading)
     if isinstance(data, DataLoader | Subset):
         inner = origin_of(data.dataset, who)
         return inner._replace(classes=own.classes or inner.classes)
@@ -49,9 +51,11 @@ def origin_of(data: object, who: str) -> Origin:
             lists = listed([str(part.classes)[:100] for part in parts], 2)
             advice = "The same label would mean other classes; load all parts with one class list."
             raise DataError(message(who, "a ConcatDataset of parts with the same classes", lists, advice))
-        stats = {part.stats for part in parts}
+        stats, readings = {part.stats for part in parts}, {part.reading for part in parts}
         return Origin(
-            own.classes or (names.pop() if len(names) == 1 else None), stats.pop() if len(stats) == 1 else None
+            own.classes or (names.pop() if len(names) == 1 else None),
+            stats.pop() if len(stats) == 1 else None,
+            readings.pop() if len(readings) == 1 else None,
         )
     return own
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, defau
 from ...data.augment import Augmentation, choose
 from ...data.classes import class_map
 from ...data.imageset import ImageSet, ImageStream, check_labels
+from ...data.labelled import Reading
 from ...data.sources import channel_stats
 from ...errors import DataError, OptionError, first_line, message
 from ...facts import DataFacts
@@ -48,6 +49,7 @@ class Samples:
     shape: Shape | None = None  # (C, H, W); None where a picture has to be read to know it
     classes: tuple[str, ...] | None = None
     stats: Stats | None = None  # mean and std of uint8 pictures; None where nobody has told them
+    reading: Reading | None = None  # how their files became pictures; None where nobody has told
     source: str = ""
     ids: tuple[str, ...] | None = None
     labels: Tensor | None = None
@@ -75,8 +77,8 @@ class Samples:
         """What a net that is trained on samples of this shape has to know of them."""
         mean, std = self.stats if self.stats is not None else ((), ())
         channels, size = (shape[0], (shape[1], shape[2])) if len(shape) == 3 else (None, None)
-        white = self.data.white if isinstance(self.data, ImageSet | ImageStream) else None
-        return DataFacts(self.classes or (), channels, size, tuple(mean), tuple(std), self.source, white)
+        reading = self.reading or Reading()
+        return DataFacts(self.classes or (), channels, size, tuple(mean), tuple(std), self.source, *reading)
 
     def learnt_from(self, images: Tensor) -> Self:
         """The training set, once its first batch is known: floats are as they are, bare uint8 is divided by 255."""
@@ -108,8 +110,8 @@ def understand(data: object, who: str, model: nn.Module | None = None, facts: Da
             raise DataError(message(who, "pictures of one size", "several", "Give size= to load()."))
         data = data.resized(natural[1:])
     if isinstance(data, ImageSet | ImageStream):
-        stats = data.mean, data.std
-        found = Samples(data, len(data), data.shape, data.classes, stats, data.source, data.ids, data.labels)
+        known = data.classes, (data.mean, data.std), data.reading
+        found = Samples(data, len(data), data.shape, *known, data.source, data.ids, data.labels)
     elif isinstance(data, tuple | list) and len(data) == 2:
         found = from_pair(data, who, learns=facts is None)
     elif isinstance(data, DataLoader):
@@ -175,7 +177,7 @@ def from_pair(pair: Sequence[Any], who: str, learns: bool) -> Samples:
         raise DataError(message(who, "images of uint8 or a float type", images.dtype))
     ids = tuple(str(row) for row in range(len(labels)))
     data = ImageSet(labels, classes, ids, *(stats or ((), ())), images=images, source="tensors")
-    return Samples(data, len(labels), data.shape, None, stats, "tensors", ids, labels)
+    return Samples(data, len(labels), data.shape, None, stats, None, "tensors", ids, labels)
 
 
 def in_terms_of(found: Samples, facts: DataFacts, who: str) -> Samples:

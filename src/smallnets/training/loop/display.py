@@ -52,8 +52,8 @@ class Display:
             self.bar = bar(total=self.count, initial=done, desc=label, **look)
         self.updated = time.monotonic()
 
-    def step(self, images: int, so_far: Callable[[], tuple[float, float, int]]) -> None:
-        """After each step; sums of loss and hits are asked for, which may wait for the device, only now and then."""
+    def step(self, images: int, so_far: Callable[[], tuple[float, float] | None]) -> None:
+        """After each step; loss and accuracy are asked for, which may wait for the device, only now and then."""
         if self.run is None:
             return
         self.run.update(images)
@@ -62,9 +62,8 @@ class Display:
         now = time.monotonic()
         if now - self.updated > 0.5:
             self.updated = now
-            loss_sum, correct, seen = so_far()
-            if seen:
-                (self.bar or self.run).set_postfix_str(f"loss {loss_sum / seen:.4f}, accuracy {correct / seen:.4f}")
+            if known := so_far():
+                (self.bar or self.run).set_postfix_str(f"loss {known[0]:.4f}, accuracy {known[1]:.4f}")
 
     def close(self) -> None:
         if self.bar is not None:

@@ -5,6 +5,7 @@ N batch, C channels, H W pixels, K classes.
 
 import copy
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from ...data.stateless import key
 from ...errors import OptionError, first_line, message
-from ..evaluate import SetLoss, averaged, plain_loss
+from ..evaluate import SetLoss, one_each
 from ..feed.origin import labels_of
 from ..feed.samples import Samples
 from ..options import FitOptions, Loss, parse_mix
@@ -38,8 +39,9 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
             return F.cross_entropy(logits, labels, own_weights, label_smoothing=smoothing)
 
         if own_weights is None:
-            return smoothed, plain_loss
-        return smoothed, whole(lambda logits, labels: F.cross_entropy(logits, labels, own_weights), own_weights)
+            return smoothed, SetLoss()
+        unsmoothed = functools.partial(F.cross_entropy, weight=own_weights)
+        return smoothed, SetLoss(unsmoothed, functools.partial(weight_of, own_weights))
     for name, given, way in (
         ("label_smoothing", options.label_smoothing, "Smooth it yourself: CrossEntropyLoss(label_smoothing=...)."),
         ("class_weights", options.class_weights, "Weigh it yourself: CrossEntropyLoss(weight=...)."),
@@ -65,11 +67,14 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
             raise OptionError(message("fit", "a loss with a gradient", "one cut off from the logits", advice))
         return found
 
-    return checked, of_set(own, checked)
+    return checked, SetLoss(checked, batch_weight(own))
 
 
-def of_set(own: Any, mean: Loss) -> SetLoss:
-    """A user's loss over a whole set: exact where torch's weighted mean is known to be it, else averaged."""
+def batch_weight(own: Any) -> Callable[[Tensor], Tensor]:
+    """What a batch counts with in a user's loss over a whole set.
+
+    That is exact where torch's weighted mean is known to be the loss; the mean of another counts with its size.
+    """
     settings: dict[str, Any] = getattr(own, "keywords", {})
     if isinstance(own, nn.Module):
         ours = type(own).forward in (nn.CrossEntropyLoss.forward, nn.NLLLoss.forward)
@@ -77,19 +82,15 @@ def of_set(own: Any, mean: Loss) -> SetLoss:
     else:
         ours = isinstance(own, functools.partial) and own.func in (F.cross_entropy, F.nll_loss) and not own.args
     if ours and settings.get("reduction", "mean") == "mean":
-        return whole(mean, settings.get("weight"), settings.get("ignore_index", -100))
-    return lambda logits, labels: averaged(mean(logits, labels), labels)
+        return functools.partial(weight_of, settings.get("weight"), ignored=settings.get("ignore_index", -100))
+    return one_each
 
 
-def whole(mean: Loss, weights: Tensor | None, ignored: int = -100) -> SetLoss:
-    """A batch's mean and weight, where each sample has the weight of its class in the mean."""
-
-    def total(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        kept = labels != ignored
-        each = kept.float() if weights is None else weights[labels.where(kept, 0)].float() * kept
-        return mean(logits, labels), each.sum()
-
-    return total
+def weight_of(weights: Tensor | None, labels: Tensor, ignored: int = -100) -> Tensor:
+    """The sum of the samples' weights, each that of its class; of the ignored label's none."""
+    kept = labels != ignored
+    each = kept.float() if weights is None else weights[labels.where(kept, 0)].float() * kept
+    return each.sum()
 
 
 def weights_of(options: FitOptions, train: Samples, logits: int) -> Tensor | None:

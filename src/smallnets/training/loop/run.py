@@ -23,6 +23,7 @@ from ..plan.plan import without_autocast
 from ..preserve import deterministic_mode
 from ..records import Row
 from .display import Display
+from .finite import Sums
 from .memory import plain_memory_error
 from .signals import Stop, deferred_signals
 from .start import Start
@@ -45,7 +46,7 @@ class Run:
         self.progress = start.progress
         rows = [] if start.stored is None else list(start.stored.history)
         self.history = History(rows, options.monitor, self.plan.to_record())
-        self.of_all = 0.0, 0.0, 0  # what the processes last told each other, for the display
+        self.of_all: tuple[float, float] | None = None  # loss and accuracy, once the processes told each other
         self.best_state: Mapping[str, Any] | None = None
         self.updates = Updates(model, options, self.plan, self.group, len(self.feed), start.stored, start.weights)
 
@@ -81,7 +82,8 @@ class Run:
         progress, options = self.progress, self.options
         self.model.train()
         tally = self.updates.tally
-        tally.begin(*((progress.loss_sum, progress.correct) if self.group.leads else (0.0, 0)))
+        so_far = Sums(progress.loss_sum, progress.weight_sum, progress.correct)
+        tally.begin(so_far if self.group.leads else Sums())
         before, started = progress.seconds, time.perf_counter()
         self.display.start(progress.epoch, progress.seen)
         opened = self.start.opened.of(progress.epoch, progress.batch)
@@ -98,7 +100,8 @@ class Run:
                 asked = self._asked_to_stop(stop)
                 self.display.step(images, self._so_far)
                 if asked or (options.save_every and progress.step % options.save_every == 0):
-                    progress.loss_sum, progress.correct = self._sums()
+                    progress.loss_sum, progress.weight_sum, correct = self._sums()
+                    progress.correct = int(correct)
                     self._save()
                 if asked:
                     self._leave(stop)
@@ -115,18 +118,20 @@ class Run:
             return False
         tally = self.updates.tally
         tally.look()
-        mine = [float(stop.signal is not None), tally.loss_sum, float(tally.correct)]
+        mine = [float(stop.signal is not None), *tally.sums]
         asked, *sums = self.group.sum(torch.tensor(mine, dtype=torch.float64, device=self.device)).tolist()
-        self.of_all = sums[0], sums[1], self.progress.seen
+        if self.progress.seen:  # else the epoch is over
+            found = Sums(*sums)
+            self.of_all = found.mean, found.correct / self.progress.seen
         return bool(asked)
 
-    def _so_far(self) -> tuple[float, float, int]:
-        """Sums of loss and hits of this epoch, and the samples that they are of: of all processes."""
+    def _so_far(self) -> tuple[float, float] | None:
+        """Loss and accuracy of this epoch, over the samples of all processes, if they are known."""
         if self.group.world > 1:
             return self.of_all
-        tally = self.updates.tally
-        tally.look()
-        return tally.loss_sum, tally.correct, self.progress.seen
+        self.updates.tally.look()
+        sums = self.updates.tally.sums
+        return sums.mean, sums.correct / self.progress.seen
 
     def _leave(self, stop: Stop) -> None:
         self.display.close()
@@ -135,20 +140,18 @@ class Run:
         stop.reraise()
         raise KeyboardInterrupt  # another process was asked
 
-    def _sums(self) -> tuple[float, int]:
-        """Loss and hits of the epoch so far, over all processes."""
+    def _sums(self) -> Sums:
+        """Of the epoch so far, over all processes."""
         self._check_numbers()
-        tally = self.updates.tally
+        sums = self.updates.tally.sums
         if self.group.world == 1:
-            return tally.loss_sum, tally.correct
-        mine = torch.tensor([tally.loss_sum, tally.correct], dtype=torch.float64, device=self.device)
-        loss_sum, correct = self.group.sum(mine).tolist()
-        return loss_sum, int(correct)
+            return sums
+        return Sums(*self.group.sum(torch.tensor(sums, dtype=torch.float64, device=self.device)).tolist())
 
     def _end_epoch(self) -> None:
         progress, options = self.progress, self.options
         started = time.perf_counter()
-        loss_sum, correct = self._sums()
+        sums = self._sums()
         progress.seconds += time.perf_counter() - started  # the device had work left
         lr = self.updates.rate(progress.step - 1)
         started = time.perf_counter()
@@ -157,8 +160,8 @@ class Run:
             val_loss, val_accuracy = self._validate(lr)
             row = Row(
                 epoch=progress.epoch + 1,
-                loss=loss_sum / progress.seen,
-                accuracy=correct / progress.seen,
+                loss=sums.mean,
+                accuracy=sums.correct / progress.seen,
                 val_loss=val_loss,
                 val_accuracy=val_accuracy,
                 lr=lr,

@@ -147,4 +147,7 @@ def record_of(train: Samples, val: Samples | None, shape: tuple[int, ...], known
             return zlib.crc32("\n".join(data.ids).encode(), checksum(samples.labels, None))
         return checksum_of(data) if known_again else 0
 
-    return DataRecord(train.facts(shape), train.count, shape, identity(train) or 0, identity(val))
+    facts = train.facts(shape)
+    if val is not None and val.reading is not None:  # training may take parts of its own choice, measuring does not
+        facts = replace(facts, crop=val.reading.crop, exif=val.reading.exif)
+    return DataRecord(facts, train.count, shape, identity(train) or 0, identity(val))

@@ -98,7 +98,7 @@ class Updates:
             results = self._update(ready, step)
         bad = None
         for batch, result in zip(batches, results, strict=True):
-            bad = self.tally.note(step, rates[0], result, batch.weight * len(batch.labels))
+            bad = self.tally.note(step, rates[0], result, counts=batch.weight > 0)
         return bad
 
     def _pictures(self, batch: Batch) -> Tensor:
@@ -108,7 +108,7 @@ class Updates:
         return images if isinstance(own, str) else augmented(own, images)
 
     def _update(self, batches: list[Batch], step: int) -> list[Tensor]:
-        """Forward, backward and step: for each batch its mean loss and how many of its samples were right, (2,)."""
+        """Forward, backward and step: for each batch its mean loss, its weight, and how many were right, (3,)."""
         total = sum(batch.total for batch in batches)
         self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
         results: list[Tensor] = []
@@ -129,7 +129,8 @@ class Updates:
             with torch.no_grad():
                 hits = (logits.argmax(dim=1) == labels).sum()
                 kind = torch.promote_types(loss.dtype, torch.float32)
-                results.append(torch.stack([loss.detach().to(kind), hits.to(kind)]))
+                weight = self.val_loss.weight(labels)  # mixed pictures' as well: their other labels are the same ones
+                results.append(torch.stack([loss.detach().to(kind), weight.to(kind), hits.to(kind)]))
         if self.tally.every == 1 and not all_finite(results):
             return results  # where looking costs nothing, no weight learns from what is no number
         if self.options.clip_norm is not None:

@@ -6,6 +6,7 @@ most of that for the libraries' first calls, which the run needs anyway, it is d
 """
 
 import copy
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from ..options import FitOptions, Loss
 from .captured import can_be_captured, capture_pass
 from .compiling import compiled
 from .plan import Plan, bf16_is_emulated, check_logits
-from .unfolded import layers_that_gain, use_unfolded
+from .unfolded import layers_that_gain, shortest, use_unfolded
 
 SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
 LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
@@ -32,9 +33,12 @@ FEW = 32  # pictures that are run as a whole batch is: to compare weight gradien
 SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
 HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
+TOO_SLOW = 3  # times fp32's seconds that one product in bf16 takes where no net gains from it
 GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead of it in a run
 A_COMPILED_LAYER = 0.5  # seconds that compiling takes for each layer, about
-COMPILING_GAINS = 0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU's is SHARE
+COMPILING_GAINS = (
+    0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU keeps to SHARE
+)
 
 
 @dataclass(frozen=True)
@@ -110,25 +114,28 @@ def choose_plan(
     if part < min(LEAST, len(images)) or (not on_cpu and whole * steps < SHORTEST):
         return as_asked, said
     total = steps * len(images) / part  # steps of such a part
-    trials = Trials(model, images[:part], labels[:part], loss, plain, total)
 
     def left() -> float:
         return granted - (time.perf_counter() - started)
 
+    trials = Trials(model, images[:part], labels[:part], loss, plain, total, left)
     if capturable:  # as graphs, or the host's time would be compared and not the GPU's
         for plan in (plain, *others):
             trials.consider(replace(plan, graph=True))
     if len(trials.found) == 1:
         for plan in others:
-            if not on_cpu or left() > 3 * trials.plain.seconds:
+            slow = on_cpu and plan.precision == "bf16" and plain.precision != "bf16" and bf16_is_slow()
+            if not slow and (not on_cpu or left() > 3 * trials.best.seconds):
                 trials.consider(plan)
     if on_cpu and options.compile is not True:
         few = min(len(images), int(len(images) * left() / (3 * whole)))
         if few >= min(FEW, len(images)):
             names = unfolded_where_it_gains(model, images[:few], trials.best.plan)
-            trials.consider(replace(trials.best.plan, unfolded=names))
+            if left() > 3 * trials.best.seconds:
+                trials.consider(replace(trials.best.plan, unfolded=names))
     compiled_too = replace(trials.best.plan, compile=True, unfolded=())
-    if options.compile == "auto" and compiling_pays(model, trials.best.seconds * total, on_cpu):
+    for_compiling = left() if on_cpu else COMPILING_GAINS * trials.best.seconds * total
+    if options.compile == "auto" and seconds_to_compile(model) < for_compiling:
         trials.consider(compiled_too)
     plan = compiled_too if options.compile is True else trials.best.plan
     gain, spent = trials.plain.seconds / trials.best.seconds, time.perf_counter() - started
@@ -139,9 +146,18 @@ def choose_plan(
 class Trials:
     """Candidates, timed one after the other on a part of a batch; the plain one first, whose errors are the user's."""
 
-    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plain: Plan, steps: float) -> None:
-        self.given, self.steps = (model, images, labels, loss), steps
-        self.plain = measure_plan(*self.given, plain, float("inf"))
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        loss: Loss,
+        plain: Plan,
+        steps: float,
+        left: Callable[[], float],
+    ) -> None:
+        self.given, self.steps, self.left = (model, images, labels, loss), steps, left
+        self.plain = measure_plan(*self.given, plain, float("inf"), left)
         self.found = [self.plain]
 
     @property
@@ -152,7 +168,7 @@ class Trials:
         """Time a plan, unless it is timed; it counts if it can run and computes the plain one's loss."""
         if plan in (timing.plan for timing in self.found):
             return
-        timing = time_plan(*self.given, plan, self.best.seconds)
+        timing = time_plan(*self.given, plan, self.best.seconds, self.left)
         if timing is not None and agrees(timing, self.plain):
             self.found.append(timing)
 
@@ -171,10 +187,19 @@ def a_step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: P
         part = min(len(images), 4 * part)
 
 
-def compiling_pays(model: nn.Module, left: float, on_cpu: bool) -> bool:
-    """Whether a run has so many seconds left that compiling is worth trying."""
-    layers = sum(1 for module in model.modules() if not list(module.children()))
-    return A_COMPILED_LAYER * layers < left * (SHARE if on_cpu else COMPILING_GAINS)
+def seconds_to_compile(model: nn.Module) -> float:
+    """About how long compiling a net takes."""
+    return A_COMPILED_LAYER * sum(1 for module in model.modules() if not list(module.children()))
+
+
+@functools.cache
+def bf16_is_slow() -> bool:
+    """Whether this CPU has no instructions for bf16, so that even one step in it may take all the seconds there are."""
+    seconds: list[float] = []
+    for kind in (torch.float32, torch.bfloat16):
+        a = torch.ones(256, 256, dtype=kind)
+        seconds.append(shortest(functools.partial(torch.mm, a, a)))
+    return seconds[1] > TOO_SLOW * seconds[0]
 
 
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
@@ -198,26 +223,45 @@ def agrees(found: Timing, plain: Timing) -> bool:
     return abs(found.loss - plain.loss) <= TOLERANCE * max(abs(plain.loss), 1.0)
 
 
-def time_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing | None:
+def time_plan(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    plan: Plan,
+    best: float,
+    left: Callable[[], float] = lambda: float("inf"),
+) -> Timing | None:
     """``measure_plan``, or None where the net cannot run so, or hopelessly slower than the best."""
     try:
-        found = measure_plan(model, images, labels, loss, plan, best)
+        found = measure_plan(model, images, labels, loss, plan, best, left)
     except Exception:  # a compiler that is missing, a layer without bf16: then this way is not open
         return None
     return found if found.seconds < float("inf") else None
 
 
-def measure_plan(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, best: float) -> Timing:
-    """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless."""
+def measure_plan(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    plan: Plan,
+    best: float,
+    left: Callable[[], float] = lambda: float("inf"),
+) -> Timing:
+    """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless.
+
+    One shows it where there are not the seconds ``left`` for a second.
+    """
     trial = arranged(model, plan)
     use_unfolded(trial, plan.unfolded)
     net: Any = compiled(trial) if plan.compile else trial
     batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
-    if first > HOPELESS * best and not plan.compile and plan.device.type == "cpu":
-        again, _ = one_step(net, batch, labels, loss, plan)  # the very first step of a shape sets things up
-        if again > HOPELESS * best:
-            return Timing(plan, float("inf"), value, 0.0)
+    slow = first > HOPELESS * best and not plan.compile and plan.device.type == "cpu"
+    # The very first step of a shape sets things up.
+    if slow and (left() < first or one_step(net, batch, labels, loss, plan)[0] > HOPELESS * best):
+        return Timing(plan, float("inf"), value, 0.0)
     if plan.graph:
         replay = capture_pass(lambda: a_pass(net, batch, labels, loss, plan))
         seconds = in_a_row(replay, plan.device)

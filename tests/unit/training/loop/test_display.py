@@ -37,7 +37,7 @@ def shown_on(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> Screen:
 def an_epoch(display: Display) -> None:
     display.start(1, 64)  # an epoch that goes on in the middle
     display.updated = -1.0
-    display.step(32, lambda: (48.0, 72, 96))
+    display.step(32, lambda: (0.5, 0.75))
 
 
 def test_elsewhere_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,13 +81,13 @@ def test_who_is_not_asked_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_several_processes_show_the_loss_of_all() -> None:
     tally = Tally(torch.device("cpu"))
-    tally.begin(0.0, 0)
-    tally.note(0, 0.1, torch.tensor([0.5, 12.0]), 16)
+    tally.begin()
+    tally.note(0, 0.1, torch.tensor([0.5, 16.0, 12.0]))
     run: Any = object.__new__(Run)
-    run.device, run.of_all, run.progress = torch.device("cpu"), (0.0, 0.0, 0), Progress(step=1, seen=32)
+    run.device, run.of_all, run.progress = torch.device("cpu"), None, Progress(step=1, seen=32)
     run.updates, stop = SimpleNamespace(tally=tally), SimpleNamespace(signal=None)
-    run.group = SimpleNamespace(world=2, sum=lambda mine: mine + torch.tensor([0.0, 24.0, 8.0]))  # another's 16
+    run.group = SimpleNamespace(world=2, sum=lambda mine: mine + torch.tensor([0.0, 24.0, 16.0, 8.0]))  # another's 16
     assert not run._asked_to_stop(stop)
-    assert run._so_far() == (32.0, 20.0, 32)
+    assert run._so_far() == (32 / 32, 20 / 32)
     run.group = SimpleNamespace(world=1)
-    assert run._so_far() == (8.0, 12, 32)
+    assert run._so_far() == (8 / 16, 12 / 32)

@@ -72,7 +72,8 @@ def test_it_is_torchs_loss_of_all_at_once(seed: int) -> None:
     ]  # fmt: skip
     for loss, options in given:
         _, total = make_loss(FitOptions(loss=loss, **options), torch.device("cpu"))
-        parts = [total(*part) for part in zip(logits.split(batch), labels.split(batch), strict=True)]
+        batches = zip(logits.split(batch), labels.split(batch), strict=True)
+        parts = [(total.mean(*each), total.weight(each[1])) for each in batches]
         sums = [(mean * weight).item() if weight else 0.0 for mean, weight in parts]
         found = sum(sums) / max(sum(weight.item() for _, weight in parts), 1e-30)
         expected = loss(logits, labels).item()

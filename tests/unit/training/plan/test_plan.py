@@ -24,9 +24,10 @@ def script(
 ) -> list[str]:
     """Replace the clock: seconds a step by the plan's words, the first of them a plain step's."""
     monkeypatch.setattr(calibrate, "a_step", lambda *_: next(iter(seconds.values())))
+    monkeypatch.setattr(calibrate, "bf16_is_slow", lambda: False)
     asked: list[str] = []
 
-    def measure_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, best: float) -> Timing:
+    def measure_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, *_: Any) -> Timing:
         words = plan.words().removeprefix("cpu, ")
         asked.append(words)
         if words not in seconds:
@@ -74,7 +75,7 @@ def test_few_steps_of_large_batches_are_measured_on_few_pictures(monkeypatch: py
     """Twenty steps of 128 pictures, three seconds each: 1.2 seconds to measure in, twelve steps of four pictures."""
     seen: list[int] = []
 
-    def measure_plan(model: Any, images: Tensor, labels: Any, loss: Any, plan: Plan, best: float) -> Timing:
+    def measure_plan(model: Any, images: Tensor, labels: Any, loss: Any, plan: Plan, *_: Any) -> Timing:
         seen.append(len(images))
         return Timing(plan, 3.0 * len(images) / 128, 2.3, 0.0)
 
@@ -101,6 +102,60 @@ def test_compiling_must_be_worth_its_seconds(monkeypatch: pytest.MonkeyPatch, st
     asked = script(monkeypatch, {"fp32": 1.0, "fp32, compiled": 0.9})  # and 50 s to compile
     assert choose(steps=steps)[0] == expected
     assert ("fp32, compiled" in asked) == (layers < calibrate.SHARE * steps)
+
+
+class Clock:
+    """Steps that take what a machine would, by pictures and plan, and a time that only they move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, compiling: float, unfolding: float = 0.5) -> None:
+        self.now, self.fast, self.compiling = 0.0, {"fp32": 1.0, "fp32, channels_last": 1.3}, compiling
+        monkeypatch.setattr(calibrate.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(calibrate, "one_step", self.one_step)
+        monkeypatch.setattr(calibrate, "compiled", lambda net: setattr(self, "cold", True) or net)
+        monkeypatch.setattr(calibrate, "use_unfolded", lambda net, names: None)
+        monkeypatch.setattr(calibrate, "unfolded_where_it_gains", self.unfolded)
+        self.cold, self.unfolding = False, unfolding
+
+    def one_step(self, net: Any, images: Tensor, labels: Any, loss: Any, plan: Plan) -> tuple[float, float]:
+        slow = 3.0 if plan.precision == "bf16" else self.fast.get(plan.words().removeprefix("cpu, "), 1.0)
+        taken = len(images) / 128 * slow + (self.compiling if self.cold else 0.0)
+        self.now, self.cold = self.now + taken, False
+        return taken, 2.3
+
+    def unfolded(self, model: Any, images: Tensor, plan: Plan) -> tuple[str, ...]:
+        self.now += self.unfolding * len(images) / 128
+        return ("features.0",)
+
+
+@pytest.mark.parametrize("steps", [20, 60, 150, 400, 1200, 2500])
+@pytest.mark.parametrize("compiling", [4.0, 6.0])
+@pytest.mark.parametrize("slow", [False, True])
+def test_measuring_never_takes_more_than_a_fiftieth(
+    monkeypatch: pytest.MonkeyPatch, steps: int, compiling: float, slow: bool
+) -> None:
+    """Steps of a second, way by way; compiling of lenet5's twelve layers takes six seconds at most."""
+    clock = Clock(monkeypatch, compiling)
+    monkeypatch.setattr(calibrate, "bf16_is_slow", lambda: slow)
+    batch = torch.randn(128, 1, 32, 32), torch.arange(128) % 10
+    _, said = choose_plan(sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(), CPU, steps)
+    assert clock.now <= 0.02 * steps and (steps < 60 or "timed in" in said)
+
+
+def test_a_cpu_without_bf16_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5})
+    monkeypatch.setattr(calibrate, "bf16_is_slow", lambda: True)
+    assert choose(compile=False)[0] == "fp32" and not any("bf16" in words for words in asked)
+    script(monkeypatch, {"bf16": 1.0, "bf16, channels_last": 0.5})
+    monkeypatch.setattr(calibrate, "bf16_is_slow", lambda: True)
+    assert choose(compile=False, precision="bf16")[0] == "bf16, channels_last"  # what is asked for is kept to
+    taken = {torch.float32: 1.0, torch.bfloat16: 2.0}
+    monkeypatch.undo()
+    for share, expected in ((2.0, False), (20.0, True)):
+        taken[torch.bfloat16] = share
+        calibrate.bf16_is_slow.cache_clear()
+        monkeypatch.setattr(calibrate, "shortest", lambda call: taken[call.args[0].dtype])
+        assert calibrate.bf16_is_slow() is expected
+    calibrate.bf16_is_slow.cache_clear()
 
 
 def test_asked_to_compile_it_compiles_the_fastest_and_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
