@@ -50,13 +50,12 @@ def blocks(page: Path) -> list[Block]:
         language, body = fence["language"].strip(), fence["body"]
         language = re.sub(r"^\{(code-block|code)\} ?", "", language)
         line = text.count("\n", 0, fence.start()) + 1
+        lines = [each.removeprefix(fence["indent"]) for each in body.splitlines()]
         if language == "text" and PRINTED.match(text[: fence.start()].rstrip("\n").rpartition("\n")[2]):
-            found.append(Block("printed", body, line))
+            found.append(Block("printed", "\n".join(lines), line))
         if language not in ("python", "console"):
             assert language not in ("py", "bash", "shell", "sh", "pycon"), f"{page}:{line}: say python or console"
             continue
-        indent = fence["indent"]
-        lines = [each.removeprefix(indent) for each in body.splitlines()]
         caption = None
         while lines and (option := re.match(r":(\w[\w-]*): ?(.*)", lines[0])):
             caption = option[2] if option[1] == "caption" else caption
