@@ -1,7 +1,7 @@
 """The nets of the explanations, made while the site is built: drawings to scale, and pages to click through.
 
-A page of the docs shows a net by a block ``{net} resnet50``: the drawing, then the live page, in place on a wide screen and
-as a link on a narrow one. ``python docs/live_pages.py FOLDER`` writes both for every net.
+A page of the docs shows a net by a block ``{net} resnet50``: the drawing, a link to the live page, and on a wide screen the
+live page in place, folded. ``python docs/live_pages.py FOLDER`` writes both for every net.
 """
 
 import sys
@@ -57,13 +57,15 @@ def shown(name: str, folder: str) -> str:
         f"{totals.params:,} parameters, {units(totals.macs)} multiply-accumulates"
     )
     page = f"{folder}/{name}.html"
+    long = ' class="long"' if len(summary.rows) > 60 else ""
     return f"""
-<div class="net-drawing" tabindex="0" role="region" aria-label="Drawing of {escape(summary.model)}">
-<img src="{folder}/{name}.svg" alt="{escape(said)}"{' class="long"' if len(summary.rows) > 60 else ""}>
+<div class="net-drawing" tabindex="0" role="region" aria-label="Drawing of {escape(name)}">
+<img src="{folder}/{name}.svg" alt="{escape(said)}"{long}>
 </div>
-<p class="net-link"><a class="reference external" href="{page}">Open the live page of {escape(name)}</a>: point at a layer,
-sort the table, walk the receptive field over a picture.</p>
-<iframe class="net-live" src="{page}" title="Live page of {escape(name)}" loading="lazy"></iframe>
+<p><a href="{page}">Open the live page of {escape(name)}</a>: point at a layer, sort the table, walk the receptive field over
+a picture.</p>
+<details class="net-live"><summary>The live page, here</summary>
+<iframe src="{page}" title="Live page of {escape(name)}" loading="lazy"></iframe></details>
 """
 
 

@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 import smallnets as sn
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
-HEADS = ("recipe", "what", "epochs", "reported", "test accuracy here", "pictures", "on")
+HEADS = ("recipe", "test accuracy", "reported", "epochs", "pictures", "on")
 
 
 def rows(name: str, folder: Path = RESULTS) -> list[tuple[str, ...]]:
@@ -24,12 +24,12 @@ def rows(name: str, folder: Path = RESULTS) -> list[tuple[str, ...]]:
     path = folder / f"{name}.json"
     if not path.exists():
         reported = None if recipe.reported is None else recipe.reported.test_accuracy
-        return [(f"`{name}`", recipe.title, "", accuracy(reported), "not measured yet", "", "")]
+        return [(f"`{name}`", "not measured yet", accuracy(reported), str(recipe.fit["epochs"]), "", "")]
     found: dict[str, dict[str, Any]] = json.loads(path.read_text())
-    return [row(name, recipe.title, run, result) for run, result in found.items()]
+    return [row(name, run, result) for run, result in found.items()]
 
 
-def row(name: str, title: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
+def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
     """What one run gave."""
     variant = run.removeprefix(name).strip(" :/,-")
     here = accuracy(result["test_accuracy"])
@@ -41,8 +41,8 @@ def row(name: str, title: str, run: str, result: dict[str, Any]) -> tuple[str, .
     hardware = result["hardware"]
     machine = hardware["gpu"] or f"{hardware['cores']} processor cores"
     reported = (result.get("reported") or {}).get("test_accuracy")
-    what = f"{title}: {variant}" if variant else title
-    return (f"`{name}`", what, str(result["epochs"]), accuracy(reported), here, Path(result["data"]).name, machine)
+    what = f"`{name}`, {variant}" if variant else f"`{name}`"
+    return (what, here, accuracy(reported), str(result["epochs"]), Path(result["data"]).name, machine)
 
 
 def accuracy(value: float | None) -> str:
