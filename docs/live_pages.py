@@ -1,7 +1,7 @@
 """The nets of the explanations, made while the site is built: drawings to scale, and pages to click through.
 
-A page of the docs shows a net by a block ``{net} resnet50``: the drawing, a link to the live page, and on a wide screen the
-live page in place, folded. ``python docs/live_pages.py FOLDER`` writes both for every net.
+A page of the docs shows a net by a block ``{net} resnet50``: the drawing, a link to the live page, and on a wide screen
+the live page in place, folded. ``python docs/live_pages.py FOLDER`` writes both for every net.
 """
 
 import sys
@@ -53,8 +53,8 @@ def shown(name: str, folder: str) -> str:
     summary = summary_of(name)
     totals, kinds = summary.totals, [row.type for row in summary.rows]
     said = (
-        f"{summary.model} on {size_words(summary.input_size)} as blocks to scale: {kinds.count('Conv2d')} convolutions, "
-        f"{totals.params:,} parameters, {units(totals.macs)} multiply-accumulates"
+        f"{summary.model} on {size_words(summary.input_size)} as blocks to scale: "
+        f"{kinds.count('Conv2d')} convolutions, {totals.params:,} parameters, {units(totals.macs)} multiply-accumulates"
     )
     page = f"{folder}/{name}.html"
     long = ' class="long"' if len(summary.rows) > 60 else ""
@@ -62,8 +62,8 @@ def shown(name: str, folder: str) -> str:
 <div class="net-drawing" tabindex="0" role="region" aria-label="Drawing of {escape(name)}">
 <img src="{folder}/{name}.svg" alt="{escape(said)}"{long}>
 </div>
-<p><a href="{page}">Open the live page of {escape(name)}</a>: point at a layer, sort the table, walk the receptive field over
-a picture.</p>
+<p><a href="{page}">Open the live page of {escape(name)}</a>: point at a layer, sort the table,
+walk the receptive field over a picture.</p>
 <details class="net-live"><summary>The live page, here</summary>
 <iframe src="{page}" title="Live page of {escape(name)}" loading="lazy"></iframe></details>
 """
@@ -75,6 +75,8 @@ class NetDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        if self.arguments[0] not in NETS:
+            raise self.error(f"expected one of {', '.join(NETS)}; got {self.arguments[0]}")
         up = "../" * self.env.docname.count("/")
         return [nodes.raw("", shown(self.arguments[0], f"{up}{FOLDER}"), format="html")]
 

@@ -24,7 +24,7 @@ def rows(name: str, folder: Path = RESULTS) -> list[tuple[str, ...]]:
     path = folder / f"{name}.json"
     if not path.exists():
         reported = None if recipe.reported is None else recipe.reported.test_accuracy
-        return [(f"`{name}`", "not measured yet", accuracy(reported), str(recipe.fit["epochs"]), "", "")]
+        return [(f"`{name}`", "not measured yet", accuracy(reported), str(recipe.after + recipe.fit["epochs"]), "", "")]
     found: dict[str, dict[str, Any]] = json.loads(path.read_text())
     return [row(name, run, result) for run, result in found.items()]
 

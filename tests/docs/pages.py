@@ -4,7 +4,7 @@
 - A ``python`` block with a ``:caption: train.py`` is that file.
 - In a ``console`` block, lines behind ``$ `` are commands: ``smallnets`` runs in this process, ``python`` and ``torchrun`` in
   their own; ``pip``, ``git``, ``make`` and ``cd`` are left to the reader. Other lines are what a command prints.
-- A ``text`` block behind ``% printed`` is what the block before it printed, line by line; ``...`` stands for any lines.
+- A ``text`` block behind ``% printed`` is what the block before it printed, long lines broken; a line ``...`` stands for any.
 - ``% tested with: epochs=30 -> epochs=1`` before a block shortens it here; ``% not run: reason`` leaves it out. In a page that
   GitHub draws too, the same stands in ``<!-- -->``.
 """
@@ -99,9 +99,12 @@ def run(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def check_printed(printed: str, shown: str, where: str) -> None:
-    """What a page shows as printed is what was printed, but for the ends of lines and for what ``...`` leaves out."""
-    lines = [re.escape(line.rstrip()) for line in shown.strip("\n").split("\n")]
-    pattern = "\n".join(lines).replace("\n" + re.escape("..."), r"(?:\n.*)*")
+    """What a page shows as printed is what was printed, but for where lines are broken and for what ``...`` leaves out."""
+    first, *lines = shown.strip("\n").split("\n")
+    pattern = re.escape(first.rstrip())
+    for line in lines:
+        indent = re.escape(line[: len(line) - len(line.lstrip())])
+        pattern += r"(?:\n.*)*" if line == "..." else rf"(?:\n{indent}| ){re.escape(line.strip())}"
     said = "\n".join(line.rstrip() for line in printed.strip("\n").split("\n"))
     assert re.fullmatch(pattern, said), f"{where}: the page shows\n{shown}\nand this was printed\n{printed}"
 
