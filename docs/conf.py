@@ -1,6 +1,11 @@
 """How the site is built: ``make docs``, without a network; every warning is an error."""
 
+import sys
+from pathlib import Path
+
 import smallnets
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "smallnets"
 author = "The smallnets authors"
@@ -15,6 +20,8 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
+    "live_pages",
+    "measured",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build"]

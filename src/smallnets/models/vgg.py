@@ -21,7 +21,7 @@ from .vgg_config import HEADS, LAYERS, HeadName, Layer, VGGConfig, VGGHead, read
 
 
 def normal_hundredth(layer: Affine) -> None:
-    """The paper's section 3.1, N(0, 0.01); the bias is 0."""
+    """A draw as torchvision's, of a standard deviation of 0.01 (section 3.1 has a variance of 0.01); the bias is 0."""
     nn.init.normal_(layer.weight, 0.0, 0.01)
     no_bias(layer)
 
@@ -102,7 +102,7 @@ def make_vgg(
             advice = "A head without hidden layers has no dropout."
             raise OptionError(message(name, "a head with hidden layers where dropout is set", f"head={head!r}", advice))
         plan = replace(plan, dropout=dropout)
-    # The paper's draw is for its own head; without the 4096s and their dropout it starts too small to learn.
+    # This draw is for the paper's own head; without the 4096s and their dropout it starts too small to learn.
     draw = normal_hundredth if imagenet else torchs_own
     features = make_features(layers, batch_norm, in_channels, inplace)
     width = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1] * plan.pool**2
@@ -127,7 +127,8 @@ def vgg(cfg: VGGConfig = "A", batch_norm: bool = False, **options: Unpack[VGGOpt
 
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2. The adaptive pool before the head is torchvision's; convolutions
-        are drawn as in He et al. 2015, linear layers of the ImageNet head from N(0, 0.01), of others as in PyTorch.
+        are drawn as in He et al. 2015, linear layers of the ImageNet head with a standard deviation of 0.01 as in
+        torchvision (section 3.1 has a variance of 0.01, for all layers), of others as in PyTorch.
 
     >>> import torch
     >>> vgg([16, "M", (1, 32)], head="linear")(torch.zeros(1, 3, 8, 8)).shape

@@ -1,0 +1,75 @@
+"""What was measured of a recipe, as a table that the site's build reads from benchmarks/results.
+
+A page names recipes in a block ``{measured}``, a line each; a recipe without a result is said to be not measured yet.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import smallnets as sn
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+HEADS = ("recipe", "test accuracy", "reported", "epochs", "pictures", "on")
+
+
+def rows(name: str, folder: Path = RESULTS) -> list[tuple[str, ...]]:
+    """A line a run of a recipe, in the order of ``HEADS``."""
+    recipe = sn.recipe(name)
+    path = folder / f"{name}.json"
+    if not path.exists():
+        reported = None if recipe.reported is None else recipe.reported.test_accuracy
+        return [(f"`{name}`", "not measured yet", accuracy(reported), str(recipe.after + recipe.fit["epochs"]), "", "")]
+    found: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    return [row(name, run, result) for run, result in found.items()]
+
+
+def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
+    """What one run gave."""
+    variant = run.removeprefix(name).strip(" :/,-")
+    here = accuracy(result["test_accuracy"])
+    if result.get("runs", 1) > 1:
+        here = f"mean {here}, {result['runs']} seeds"
+    ways = [one for seed in result["by_seed"] for one in zip(seed["ways"], seed["ways_accuracy"], strict=True)]
+    if len(result["by_seed"]) == 1:
+        here += "".join(f"; {way.removeprefix('plain, ')} {accuracy(value)}" for way, value in ways)
+    hardware = result["hardware"]
+    machine = hardware["gpu"] or f"{hardware['cores']} processor cores"
+    reported = (result.get("reported") or {}).get("test_accuracy")
+    what = f"`{name}`, {variant}" if variant else f"`{name}`"
+    return (what, here, accuracy(reported), str(result["epochs"]), Path(result["data"]).name, machine)
+
+
+def accuracy(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def table(names: list[str], folder: Path = RESULTS) -> str:
+    """Markdown of the runs of these recipes."""
+    lines = [HEADS, ("---",) * len(HEADS), *(line for name in names for line in rows(name, folder))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+class MeasuredDirective(SphinxDirective):
+    """``{measured}`` with a recipe a line."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        names = [line.strip() for line in self.content if line.strip()]
+        text = table(names)
+        for name in names:
+            self.env.note_dependency(str(RESULTS / f"{name}.json"))
+        holder = nodes.container(classes=["measured"])
+        self.state.nested_parse(StringList(text.splitlines(), "measured"), self.content_offset, holder)
+        return list(holder.children)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("measured", MeasuredDirective)
+    return {"parallel_read_safe": True}
