@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import smallnets as sn
 from smallnets.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
