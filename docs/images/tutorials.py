@@ -1,7 +1,7 @@
 """The pictures of the tutorials, drawn again: ``python docs/images/tutorials.py --data cifar10-jpeg.zip``.
 
 Curves of both nets of the three-class lab come from the runs in benchmarks/results/three-classes; the other pictures
-from runs that are made here, in a few minutes on two processor cores. Without ``--data`` those of CIFAR-10 are left alone.
+from runs that are made here, in a few minutes on two processor cores. Without ``--data`` those of CIFAR-10 stay.
 """
 
 import argparse
