@@ -51,5 +51,6 @@ def test_a_page_says_what_runs(
     for thing in things.iterdir():
         (tmp_path / thing.name).symlink_to(thing)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # a page imports the files that it shows
     torch.manual_seed(0)
     run(page, tmp_path, capsys)

@@ -347,3 +347,35 @@ def test_every_command_that_loads_asks_who_downloads(run: Run, trained: Path, mo
         monkeypatch.setattr(room, "download_once", ask)
     for command in (("fit", "lenet5"), ("evaluate", "run")):
         assert run(*command, "--data", "mnist", "--download")[2] == "smallnets: mnist, True, 1\n"
+
+
+def test_fit_starts_from_weights_and_holds_a_part(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    command = ("fit", "lenet5", "--data", "digits", "--classes", "7,8,9", "--epochs", "1", "--run-dir", "r")
+    start = ("--weights", "digits", "--freeze", "features")
+    code, out, _ = run(*command, *start)
+    assert code == 0 and "classifier.4 starts afresh with 3 classes" in caplog.text and "test accuracy" in out
+    ours, theirs = sn.load("r").state_dict(), sn.lenet5(weights="digits").state_dict()
+    assert all(ours[name].equal(value) for name, value in theirs.items() if name.startswith("features"))
+    assert not ours["classifier.0.weight"].equal(theirs["classifier.0.weight"])  # behind the line it learned
+    told = json.loads(Path("r/report.json").read_text())
+    assert (told["weights"], told["frozen"]) == ("digits", "features")
+    assert "| started from |  | digits |" in Path("r/report.md").read_text()
+    assert "training took" in run(*command, *start)[1]  # complete, and told again
+    assert run(*command)[::2] == (
+        2,
+        "smallnets: fit: expected --weights digits, as the run in r had it; got None. "
+        "Give another run its own --run-dir.\n",
+    )
+
+
+def test_fit_goes_on_from_the_file_of_another_run(run: Run) -> None:
+    seven = ("fit", "lenet5", "--data", "digits", "--classes", "0,1,2,3,4,5,6", "--epochs", "1", "--limit", "70")
+    assert run(*seven, "--run-dir", "a")[0] == 0
+    code, _, err = run(*seven, "--run-dir", "b", "--weights", "a/best.ckpt", "--freeze", "classifier.2")
+    assert code == 0, err
+    ours, theirs = sn.load("b").state_dict(), sn.load("a/best.ckpt").state_dict()
+    assert ours["classifier.2.weight"].equal(theirs["classifier.2.weight"])
+    code, _, err = run(*seven, "--run-dir", "c", "--freeze", "layer9")
+    assert code == 2 and "The stages are features.2, features.5." in err and not Path("c").exists()
+    code, _, err = run(*seven, "--run-dir", "c", "--weights", "none.pt")
+    assert code == 2 and err.count("\n") == 1 and "none.pt" in err

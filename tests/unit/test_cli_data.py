@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import smallnets as sn
 from smallnets.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -224,3 +225,16 @@ def test_class_weights_and_decay(run: Run) -> None:
         in run(*how, "--class-weights", "even")[2]
     )
     assert "expected 2 class_weights, one a logit; got 3" in run(*how, "--class-weights", "1,2,3", "--run-dir", "x")[2]
+
+
+def test_a_folder_named_as_a_set_is_pointed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, ending in (
+        (None, "that holds them."),
+        ("cifar10", "that holds them. The folder cifar10 here is ./cifar10."),
+    ):
+        if folder:
+            Path(folder).mkdir()
+        with pytest.raises(sn.DataError) as refused:
+            sn.data.load("cifar10", root=tmp_path / "none")
+        assert str(refused.value).endswith(ending)

@@ -74,6 +74,12 @@ def test_a_class_that_training_has_not_is_refused_or_left_out_aloud(plant: Plant
         load(root, "test", classes=("a", "dd"))
 
 
+def test_a_class_of_training_that_is_not_asked_for_is_left_out_without_a_word(plant: Plant) -> None:
+    root = plant("train/a/1.png", "train/b/1.png", "train/c/1.png", "test/a/1.png", "test/b/1.png", "test/c/2.png")
+    assert load(root, "test", classes=["c", "a"]).labels.tolist() == [1, 0]
+    assert load(root, "train", classes=["c", "a"]).labels.tolist() == [1, 0]
+
+
 def test_without_a_training_split_a_lacking_class_is_told(plant: Plant) -> None:
     root = plant("test/cat/1.png", "test/dog/1.png")
     with pytest.warns(UserWarning, match=r"no picture in 'test' of the classes 'emu'"):

@@ -33,6 +33,16 @@ def fit(
         Path | None, typer.Option(help="Folder for checkpoints, metrics, curves and the report.  [runs/NET-DATA]")
     ] = None,
     set_: Set = None,
+    weights_: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="Start from this file, or from trained weights by name; a head for other classes starts afresh.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help="Hold the net up to this stage as it is, e.g. layer2; what is behind learns.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="In all, also when going on.  [net's own]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples an update.  [net's own]")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw.  [net's own]")] = None,
@@ -120,6 +130,8 @@ def fit(
         test=None if test == "none" else test,
         limit=limit,
         small_forms=True,
+        weights=weights_,
+        frozen=freeze,
     )
     for line in experiment.run():
         say(line, "stdout")  # a reader that has gone costs no epoch

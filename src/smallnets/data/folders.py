@@ -193,7 +193,8 @@ def find_pictures(path: Path, split: str, classes: Sequence[str] | None, labels:
     if classes is not None:
         is_all_there_is = trains or known is not None
         kept = keep_classes(sorted({*kept, *counts, *(() if is_all_there_is else classes)}), classes)
-    unknown = {name: count for name, count in sorted(counts.items()) if name not in kept}
+    # training's own classes that are not asked for are left out here as there, without a word
+    unknown = {name: count for name, count in sorted(counts.items()) if name not in {*kept, *(known or ())}}
     if unknown and not trains:
         some = listed([f"{name!r} with {counted(count, 'picture')}" for name, count in unknown.items()])
         if classes is None:

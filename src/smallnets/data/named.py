@@ -69,6 +69,8 @@ def torchvision_set(name: str, split: str, root: Path, download: bool) -> Arrays
         got = "none" if absent else f"{type(error).__name__}: {first_line(error)}".rstrip(".")
         if not absent and download:
             hint = "Check the network, or fetch them elsewhere and give root= (--root), the folder that holds them."
+        if absent and Path(name).is_dir():
+            hint += f" The folder {name} here is ./{name}."
         raise DataError(message("load", f"the files of {name!r} under {shown(str(root))}", got, hint)) from error
     images = torch.as_tensor(found.data)
     images = images[:, None] if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()

@@ -13,8 +13,9 @@ from ..data.sources import load
 from ..errors import OptionError, message
 from ..models.base import Net
 from ..models.build import build
+from ..models.trained import shipped
 from ..models.vgg import VGG
-from ..surgery import grow
+from ..surgery import freeze, grow
 from ..training.evaluate import evaluate
 from ..training.feed.samples import understand
 from ..training.fit import fit
@@ -23,6 +24,7 @@ from ..training.history import History
 from ..training.loop.checks import check_run
 from ..training.options import FitOptions
 from ..training.plan.plan import choose_device
+from ..weights import load_weights
 from .recipe import Recipe
 from .report import Outcome, report_lines, write_report
 from .runs import open_run, read_report, read_run
@@ -58,6 +60,8 @@ class Experiment:
         ways: Keywords of ``evaluate``, a set each: other ways to test the net.
         crop: Share of the shorter side that is seen, from the centre, of what is held out and of the test split.
         small_forms: Give a net for pictures under 64 pixels the form made for them.
+        weights: A file to start from, or the name of trained weights; the head of other classes starts afresh.
+        frozen: The last stage that does not learn.
         recipe: What asked for it, if a recipe did.
     """
 
@@ -74,6 +78,8 @@ class Experiment:
     ways: Sequence[Mapping[str, Any]] = ()
     crop: float = 1.0
     small_forms: bool = False
+    weights: str | None = None
+    frozen: str | None = None
     recipe: Recipe | None = field(default=None, repr=False)
 
     @property
@@ -85,6 +91,7 @@ class Experiment:
         self.check_asked()
         group = current_group(choose_device(self.settings.device))
         done = read_report(self.folder)
+        self._check_start(done)
         if done is not None and self._is_report(done) and self.recipe is not None:  # of many runs none is read twice
             yield from self._told_again(done, group)
             return
@@ -101,6 +108,19 @@ class Experiment:
             yield from self._told_again(done, group)
             return
         yield from self._test(net, splits, history, group)
+
+    @property
+    def _start(self) -> dict[str, str | None]:
+        """What the net starts from and what of it is held, as the report has it."""
+        return {"weights": self.weights, "frozen": self.frozen}
+
+    def _check_start(self, done: Mapping[str, Any] | None) -> None:
+        """The weights of a run that is complete are not taken for those of another start."""
+        for option, name in (("--weights", "weights"), ("--freeze", "frozen")):
+            if done is not None and done.get(name) != self._start[name]:
+                expected = f"{option} {done.get(name)}, as the run in {self.folder} had it"
+                advice = "Give another run its own --run-dir."
+                raise OptionError(message("fit", expected, str(self._start[name]), advice))
 
     def _asks_as(self, done: Mapping[str, Any]) -> bool:
         """Whether a report is on what this experiment asks for, as far as the run itself does not tell."""
@@ -127,7 +147,7 @@ class Experiment:
             advice = "A test split is looked at once, at the end; hold out another for validation."
             raise OptionError(message("fit", "a test split that is used for nothing else", repr(self.test), advice))
         with torch.device("meta"):
-            build(self.net, **self.options)
+            freeze(build(self.net, **self.options), self.frozen)
         layout_of(self.source, self.loading, self.val, self.test)
 
     def _read(self, group: Group) -> tuple[Splits, dict[str, Any], str]:
@@ -167,7 +187,10 @@ class Experiment:
             if not isinstance(net, VGG) or not isinstance(shallow, VGG):
                 raise OptionError(message("recipe", "two VGGs, one to grow from the other", f"a {self.net}"))
             grow(net, shallow)
-        return net
+        if self.weights is not None:
+            own = shipped(self.net, self.weights)
+            load_weights(net, self.weights if own is None else own.path, head="reset")
+        return freeze(net, self.frozen)
 
     def _introduction(self, net: Net, splits: Splits) -> Iterator[str]:
         """What data, splits and net it is about."""
@@ -208,6 +231,7 @@ class Experiment:
         if not group.leads:
             return
         facts = {"data": shown(self.source), "test_split": self.test, "watched": self.watched, "limit": self.limit}
+        facts |= {name: text for name, text in self._start.items() if text is not None}
         facts |= {"validated_on": self._held(splits), "tested_on": self._tested(splits)}
         outcome = Outcome(self.folder, net, splits, history, test, metrics, ways)
         report = write_report(outcome, self.settings, how, self.recipe, facts)

@@ -91,7 +91,12 @@ def run_blocks(
     return [*blocks, Heading("Settings"), Table(setting_rows(report, settings)), Heading("Net"), Fixed(summary)]
 
 
-WHERE = (("validated on", "validated_on"), ("tested on", "tested_on"))
+WHERE = (
+    ("started from", "weights"),
+    ("frozen up to", "frozen"),
+    ("validated on", "validated_on"),
+    ("tested on", "tested_on"),
+)
 
 
 def result_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

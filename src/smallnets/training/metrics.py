@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..data.imageset import ImageSet
 from ..data.names import listed
-from ..errors import DataError, message
+from ..errors import DataError, check_choice, message
 from ..files import write_text
 from .records import PlanRecord
 from .views import metrics_page, predictions_page
@@ -100,33 +100,42 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to_csv(self, path: str | os.PathLike[str], *, raw: bool = False) -> None:
+    def to_csv(self, path: str | os.PathLike[str], *, columns: Sequence[str] | None = None, raw: bool = False) -> None:
         """Write id, predicted class and a probability a class, sorted by id, numbers in ids by value.
 
         Args:
             path: The file.
+            columns: ``"id"``, ``"predicted"``, or a class for its probability, each under that name; by default all.
             raw: Write names as they are. Else one that a spreadsheet would run as a formula, which begins with ``=``,
                 ``+``, ``-`` or ``@``, gets an apostrophe in front.
 
         Raises:
+            ValueError: When a column is none of those.
             RunError: When it cannot be written.
         """
-        rows: list[list[str]] = sorted(self.rows(raw=raw), key=lambda row: natural(row[0]))
+        for name in columns or ():
+            check_choice("to_csv", "every column", name, ("id", "predicted", *self.classes))
+        rows = [*self.rows(columns, raw=raw)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header())
-        writer.writerows(rows)
+        writer.writerow(self.header(columns, raw=raw))
+        writer.writerows(rows[number] for number in sorted(range(len(self)), key=lambda row: natural(self.ids[row])))
         write_text(path, text.getvalue(), "Predictions")
 
-    def header(self) -> list[str]:
+    def header(self, columns: Sequence[str] | None = None, *, raw: bool = False) -> list[str]:
         """Names of what ``rows`` gives."""
-        return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
+        if columns is None:
+            return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
+        return [*(columns if raw else map(cell, columns))]
 
-    def rows(self, *, raw: bool = False) -> Iterator[list[str]]:
-        """A row a picture, as text: id, predicted class and a probability a class; ``raw`` as in ``to_csv``."""
+    def rows(self, columns: Sequence[str] | None = None, *, raw: bool = False) -> Iterator[list[str]]:
+        """A row a picture, as text; ``columns`` and ``raw`` as in ``to_csv``."""
+        known = ("id", "predicted", *self.classes)
+        kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
         for name, label, shares in zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True):
             names = [name, self.classes[label]]
-            yield [*(names if raw else map(cell, names)), *(f"{share:.6f}" for share in shares)]
+            row = [*(names if raw else map(cell, names)), *(f"{share:.6f}" for share in shares)]
+            yield [row[column] for column in kept]
 
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the first pictures with their predicted class; the true one where an ImageSet knows it, else their name.

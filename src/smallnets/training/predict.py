@@ -23,7 +23,7 @@ from ..models.storage import load
 from ..warn import warn
 from .evaluate import forward, known_facts, named, ready
 from .feed.samples import Array, DataLike, natural_input
-from .metrics import Predictions, cell, natural
+from .metrics import Predictions, natural
 from .options import Precision
 
 OnError = Literal["skip", "raise"]
@@ -175,8 +175,8 @@ def write_rows(
     Args:
         parts: What comes.
         path: The file.
-        columns: ``"id"``, ``"predicted"`` or a class for its probability, each under the name it has here; else all.
-        raw: As in ``Predictions.to_csv``.
+        columns: As in ``Predictions.to_csv``.
+        raw: Likewise.
 
     Returns:
         How many predictions there were.
@@ -190,11 +190,9 @@ def write_rows(
         try:
             writer = csv.writer(text, lineterminator="\n")
             for part in parts:
-                known = ("id", "predicted", *part.classes)
-                kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
                 if not count:
-                    writer.writerow(part.header() if columns is None else columns if raw else map(cell, columns))
-                writer.writerows([row[column] for column in kept] for row in part.rows(raw=raw))
+                    writer.writerow(part.header(columns, raw=raw))
+                writer.writerows(part.rows(columns, raw=raw))
                 count += len(part)
         finally:
             text.detach()  # the file itself is closed where it was opened

@@ -35,6 +35,21 @@ def test_a_column_that_is_a_formula_is_text(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "b.csv") == [["id", "'=cat"], ["a", "1.000000"]]
 
 
+def test_columns_are_those_that_are_asked_for_sorted_by_id_all_the_same(tmp_path: Path) -> None:
+    shares = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    found = sn.Predictions(("10.png", "9.png"), shares.argmax(1), shares, ("cat", "=dog"))
+    for columns in (["=dog", "id"], ["predicted"], None):
+        found.to_csv(tmp_path / "a.csv", columns=columns)
+        in_order = sn.Predictions(("9.png", "10.png"), shares.argmax(1).flip(0), shares.flip(0), found.classes)
+        write_rows(iter([in_order]), tmp_path / "b.csv", columns)
+        assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    found.to_csv(tmp_path / "a.csv", columns=["=dog", "id"], raw=True)
+    assert rows_of(tmp_path / "a.csv") == [["=dog", "id"], ["0.000000", "9.png"], ["0.750000", "10.png"]]
+    with pytest.raises(sn.OptionError, match="every column to be one of 'id', 'predicted', 'cat', '=dog'; got 'dgo'"):
+        found.to_csv(tmp_path / "c.csv", columns=["id", "dgo"])
+    assert not (tmp_path / "c.csv").exists()
+
+
 def test_what_utf8_has_not_is_escaped(tmp_path: Path) -> None:
     found = sn.Predictions(("\udcff",), torch.tensor([0]), torch.tensor([[1.0]]), ("cat",))
     found.to_csv(tmp_path / "a.csv")
