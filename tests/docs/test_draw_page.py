@@ -1,13 +1,7 @@
 """The page on which LeNet-5 reads what one draws, in a real browser: it reads, shows what PyTorch computes, and fails softly."""
 
-import http.server
-import importlib.util
 import math
-import os
-import shutil
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +10,9 @@ import torch
 from torch.nn import functional as F
 
 import smallnets as sn
+from serving import serving
 
-CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-DOCS = Path(__file__).parents[2] / "docs"
 Strokes = list[list[tuple[float, float]]]
-
-
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("draw_page", DOCS / "draw_page.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def arc(cx: float, cy: float, rx: float, ry: float, start: int, end: int) -> list[tuple[float, float]]:
@@ -55,24 +36,8 @@ HANDS: list[tuple[int, Strokes]] = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no chromium at {CHROMIUM}")
-    with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for package in ("onnx", "onnxscript"):
-        pytest.importorskip(package)
-    module = script()
-    if not module.kept().exists():
-        pytest.skip("onnxruntime-web was not fetched: python docs/draw_page.py")
-    return module.build(tmp_path_factory.mktemp("site") / "draw")
+def folder(fetched: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fetched.build(tmp_path_factory.mktemp("site") / "draw")
 
 
 class Opened:
@@ -268,17 +233,11 @@ def test_every_control_has_a_name(drawn: Opened) -> None:
 
 
 def test_a_server_is_asked_for_the_page_and_nothing_else(browser: Any, folder: Path) -> None:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        own = f"http://127.0.0.1:{server.server_port}/"
+    with serving(folder) as own:
         opened = Opened(browser, own, reduced_motion="reduce")
         opened.settle()
         assert opened.draw(HANDS[0][1]) == "0"
         opened.page.close()
-        server.shutdown()
     assert opened.errors == []
     assert all(url.startswith((own, f"blob:{own}", "data:")) for url in opened.requests)
 
@@ -295,30 +254,30 @@ def test_without_scripts_there_is_a_recorded_picture(browser: Any, folder: Path)
 
 
 def test_without_the_registry_the_site_is_built_all_the_same(
-    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Any, draw_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = script()
-    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(draw_page, "CACHE", tmp_path / "cache")
 
     def unreachable(*_: object, **__: object) -> None:
         raise OSError("no route to the registry")
 
-    monkeypatch.setattr(module.urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(draw_page.urllib.request, "urlopen", unreachable)
     with pytest.warns(UserWarning, match="will show a recorded picture: no route to the registry"):
-        out = module.build(tmp_path / "draw")
+        out = draw_page.build(tmp_path / "draw")
     opened = Opened(browser, (out / "index.html").as_uri())
     check_recorded(opened, "This copy of the page was made without onnxruntime-web, so LeNet-5 cannot run here.")
 
 
-def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = script()
-    monkeypatch.setattr(module, "CACHE", tmp_path)
-    module.kept().write_bytes(b"cut off")
+def test_another_file_than_the_pinned_one_is_refused(
+    draw_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw_page, "CACHE", tmp_path)
+    draw_page.kept().write_bytes(b"cut off")
     other = tmp_path / "other.tgz"
     other.write_bytes(b"something else")
-    monkeypatch.setattr(module, "PACKAGE", other.as_uri())
+    monkeypatch.setattr(draw_page, "PACKAGE", other.as_uri())
     with pytest.raises(OSError, match="is not the file that was tried"):
-        module.packed()
+        draw_page.packed()
 
 
 def check_recorded(opened: Opened, why: str) -> None:
