@@ -87,7 +87,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 
 
 def open_run(folder: Path) -> tuple[Net, DataFacts]:
-    """The net that a run ended with, or a trained net of the package, and what it knows of its data.
+    """The net of a run, a trained net of the package, or one that ``save`` wrote; and what it knows of its data.
 
     The best epoch's where the run was to restore it, as the command line asks; else the last, averaged weights where
     there are any.
@@ -96,10 +96,11 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
         RunError: When the folder holds no run, or one of a net that is not of the zoo.
         WeightsError: When what it holds was changed.
     """
-    if is_trained_name(str(folder)) and not folder.exists():
+    if folder.is_file() or (is_trained_name(str(folder)) and not folder.exists()):
         net = load(str(folder))
         facts = facts_of(net)
-        assert facts is not None  # the files of the package have them
+        if facts is None:  # never of the package's own
+            raise RunError(message("smallnets", "a net that knows its data", f"{folder}, which does not"))
         return net.eval(), facts
     if not folder.is_dir():
         raise RunError(message("smallnets", "the folder of a run", repr(str(folder)), "Check the path."))
