@@ -164,12 +164,11 @@ def grad_cam(model: nn.Module, path: str, x: Tensor, target: int) -> Tensor:
     try:
         with torch.enable_grad():
             score = logits_of(model, x)[0, target]
-            (gradient,) = torch.autograd.grad(score, kept, allow_unused=True)
+            (gradient,) = torch.autograd.grad(score, kept, allow_unused=True, materialize_grads=True)
     finally:
         hook.remove()
     maps = kept[0].detach()
-    weights = torch.zeros_like(maps) if gradient is None else gradient
-    cam = F.relu((weights.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True))
+    cam = F.relu((gradient.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True))
     cam = F.interpolate(cam, x.shape[2:], mode="bilinear", align_corners=False)[0, 0]
     return cam / cam.max() if cam.max() > 0 else cam
 
