@@ -146,3 +146,23 @@ def test_hub_gives_every_net_and_the_trained_weights(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_saved_file_stands_for_its_net_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (40, 40), 9).save(tmp_path / "a.png")
+    sn.save(sn.lenet5(weights="digits"), tmp_path / "net.safetensors")
+    said = []
+    for net in ("lenet5:digits", str(tmp_path / "net.safetensors")):
+        with pytest.raises(SystemExit) as caught:
+            main(["predict", net, str(tmp_path / "a.png")])
+        assert not caught.value.code
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != ""
+    sn.save(sn.lenet5(), tmp_path / "bare.safetensors")
+    for file, why in (("bare.safetensors", "a net that knows its data; got "), ("a.png", "a.png")):
+        with pytest.raises(SystemExit) as caught:
+            main(["predict", str(tmp_path / file), str(tmp_path / "a.png")])
+        told = capsys.readouterr().err
+        assert caught.value.code == 2 and why in told and told.count("\n") == 1

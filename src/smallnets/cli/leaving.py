@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..errors import DataError
+from ..speak import say
 from .app import app
-from .parsing import Run
+from .parsing import Root, Run
 
 
 @app.command()
@@ -37,14 +39,30 @@ def explain(
         str | None, typer.Option(help="Layers whose maps are shown, comma-separated.  [the net's stages]")
     ] = None,
     target: Annotated[str | None, typer.Option(help="The class to explain.  [the likeliest]")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Whose test split is searched for what excites the same channels.  [the run's own]"),
+    ] = None,
+    root: Root = None,
 ) -> None:
-    """Show what the net of a run makes of one picture: its maps, its first filters, and where its answer comes from."""
-    from ..experiments.runs import open_run
+    """Show what the net of a run makes of one picture: its maps, its first filters, and where its answer comes from.
+
+    The page also has the test pictures that excite the same channels most, where the run's data is still there.
+    """
+    from ..experiments.runs import open_run, tested_on
     from ..explaining import explain as look
 
-    net, _ = open_run(run_dir)
+    net, facts = open_run(run_dir)
     chosen = None if layers is None else [name.strip() for name in layers.split(",")]
-    found = look(net, picture, layers=chosen, target=target)
+    examples = None
+    if html is not None or data is not None:
+        try:
+            examples = tested_on(run_dir, facts, data, root)
+        except DataError as error:
+            if data is not None:
+                raise
+            say(f"no test pictures on the page: {error}")
+    found = look(net, picture, layers=chosen, target=target, examples=examples)
     typer.echo(str(found))
     if html is not None:
         found.to_html(html)

@@ -12,7 +12,10 @@ from ..files import write_text
 Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
 Run = Annotated[
     Path,
-    typer.Argument(help="The folder that `fit --run-dir` wrote, or a trained net as lenet5:digits.", metavar="RUN_DIR"),
+    typer.Argument(
+        help="The folder that `fit --run-dir` wrote, a file of `save` or `export`, or a trained net as lenet5:digits.",
+        metavar="RUN_DIR",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

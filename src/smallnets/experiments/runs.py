@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError, message
+from ..data.imageset import ImageSet, ImageStream
+from ..data.sources import load as load_pictures
+from ..errors import DataError, RunError, message
 from ..facts import DataFacts, facts_of, leave_facts
 from ..models.base import Net
 from ..models.storage import load
@@ -85,7 +87,7 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 
 
 def open_run(folder: Path) -> tuple[Net, DataFacts]:
-    """The net that a run ended with, or a trained net of the package, and what it knows of its data.
+    """The net of a run, a trained net of the package, or one that ``save`` wrote; and what it knows of its data.
 
     The best epoch's where the run was to restore it, as the command line asks; else the last, averaged weights where
     there are any.
@@ -94,10 +96,11 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
         RunError: When the folder holds no run, or one of a net that is not of the zoo.
         WeightsError: When what it holds was changed.
     """
-    if is_trained_name(str(folder)) and not folder.exists():
+    if folder.is_file() or (is_trained_name(str(folder)) and not folder.exists()):
         net = load(str(folder))
         facts = facts_of(net)
-        assert facts is not None  # the files of the package have them
+        if facts is None:  # never of the package's own
+            raise RunError(message("smallnets", "a net that knows its data", f"{folder}, which does not"))
         return net.eval(), facts
     if not folder.is_dir():
         raise RunError(message("smallnets", "the folder of a run", repr(str(folder)), "Check the path."))
@@ -116,3 +119,24 @@ def open_run(folder: Path) -> tuple[Net, DataFacts]:
     facts = run.data.facts
     leave_facts(net, facts)
     return net.eval(), facts
+
+
+def tested_on(folder: Path, facts: DataFacts, source: str | None, root: Path | None) -> ImageSet | ImageStream:
+    """The pictures that a run was tested on, as its net takes them.
+
+    Args:
+        folder: Of the run, or the name of a trained net of the package.
+        facts: What the net knows of its data.
+        source: Instead of the run's own, the set whose test split it is.
+        root: Folder of torchvision's files, for the named sets.
+
+    Raises:
+        DataError: When they are no longer where they were, or were held out of a folder without splits.
+    """
+    report = read_report(folder) or {}
+    own = report.get("data", facts.source)
+    split = "test" if source is not None else report.get("test_split", "test")
+    if (not own and source is None) or split is None:
+        raise DataError(message("explain", "a run that was tested", str(folder), "Name a set: --data."))
+    known: Any = {"size": facts.size, "channels": facts.channels, "stats": (facts.mean, facts.std)}
+    return load_pictures(source or str(own), split, **known, white=facts.white, root=root)

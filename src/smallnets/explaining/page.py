@@ -13,6 +13,9 @@ from torch import Tensor
 from ..summary.html import style
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .examples import Examples
     from .explain import Explanation
 
 MOST = 64  # maps of a layer that are shown
@@ -24,6 +27,10 @@ OWN_STYLE = """
 .shots figure, .maps { margin: 0; }
 img { display: block; width: 100%; border-radius: 8px; image-rendering: pixelated; }
 figcaption { color: var(--soft); font-size: 13px; margin-top: 8px; }
+.shelves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 18px 28px; }
+.shelf { display: flex; gap: 12px; align-items: flex-start; }
+.shelf .own { width: 56px; flex: none; border-radius: 0; }
+.shelf figcaption { margin-top: 4px; }
 .maps img { width: auto; max-width: 100%; border-radius: 0; }
 """
 
@@ -40,10 +47,14 @@ def page(found: "Explanation") -> str:
     sections = [
         section("What it says", bars(found)),
         section("Why", f'<div class="shots">{"".join(shots)}</div>'),
-        section("Filters of the first convolution", tiles(filters_shown(found.filters), words_of(found.filters))),
     ]
+    if len(found.filters):
+        filters = tiles(filters_shown(found.filters), words_of(found.filters))
+        sections.append(section("Filters of the first convolution", filters))
     for name, maps in found.maps.items():
         sections.append(section(f"Maps of {name}", tiles(maps_shown(maps), words_of(maps))))
+        if name in found.examples:
+            sections.append(section(f"What excites {name} most", shelves(found.examples[name], maps)))
     title = escape(f"{found.net} on one picture")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -87,6 +98,20 @@ def tiles(each: list[np.ndarray], words: str) -> str:
         sheet[top : top + height * times, left : left + width * times, 3] = 255
     image = f'<img src="{png(sheet)}" alt="{escape(words)}">'
     return f'<figure class="maps">{image}<figcaption>{escape(words)}</figcaption></figure>'
+
+
+def shelves(examples: "Sequence[Examples]", maps: Tensor) -> str:
+    """For each channel its map of the picture, and the pictures of the set that excite it most."""
+    lines: list[str] = []
+    for one in examples:
+        labels = escape(", ".join(one.labels))
+        own = f'<img class="own" src="{png(coloured(scaled(maps[one.channel].numpy())))}" alt="Its map of the picture">'
+        row = tiles([as_shown(picture / 255) for picture in one.pictures], f"Channel {one.channel}: {labels}")
+        lines.append(f'<div class="shelf">{own}{row}</div>')
+    words = (
+        "Of the channels that this picture excites most: the map, and the pictures of the set with the largest value."
+    )
+    return f'<div class="shelves">{"".join(lines)}</div><p class="caption">{words}</p>'
 
 
 def words_of(values: Tensor) -> str:

@@ -261,11 +261,10 @@ def collect(
             all_losses[rank :: group.world], all_hits[rank :: group.world] = part, hit
     total = torch.stack([part[2] for part in parts if part[2] is not None]).sum(dim=0)
     classes = round(len(total) ** 0.5)
-    names = named(samples, classes)
+    names = named(samples.classes, classes)
     return metrics_from(all_losses, all_hits, total.view(classes, classes), ranks, names, plan.to_record())
 
 
-def named(samples: Samples, logits: int) -> tuple[str, ...]:
+def named(known: tuple[str, ...] | None, logits: int) -> tuple[str, ...]:
     """Names of the classes, as far as they are those of the logits; else their numbers."""
-    known = samples.classes
     return known if known is not None and len(known) == logits else tuple(str(label) for label in range(logits))

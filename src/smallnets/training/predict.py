@@ -112,13 +112,13 @@ def predict_parts(
     check_ordered(asked)
     how = batch_size, precision, device
     with ready("predict", model, asked, *how, left_out=left_out if lenient else None) as (net, plan, gains, samples, _):
-        done = 0
+        done, known = 0, samples.classes or known_facts(model).classes  # tensors have no names of their own
         for batch, logits in forward(net, samples, batch_size, plan, progress, who="predict"):
             shares = F.softmax(logits, dim=1).cpu()
             rows = range(done, done + len(batch.labels))
             places = batch.labels.tolist() if samples.left_out is not None else rows
             ids = tuple(str(row) if samples.ids is None else samples.ids[row] for row in places)
-            names, record = named(samples, shares.shape[1]), {**plan.to_record(), **gains}
+            names, record = named(known, shares.shape[1]), {**plan.to_record(), **gains}
             yield Predictions(ids, shares.argmax(dim=1), shares, names, record, left_out, asked)  # type: ignore[arg-type]
             done = rows.stop
 

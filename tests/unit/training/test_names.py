@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, SubsetRandomSampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, SubsetRandomSampler, TensorDataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
@@ -225,3 +225,13 @@ def test_fit_says_what_it_trains_and_validates_on_before_the_first_epoch(capsys:
     lines = capsys.readouterr().err.splitlines()
     told = "fit: training on 24 pictures of 3 classes, validating on 4 pictures of 3 classes (none of bee)"
     assert lines.index(told) < next(place for place, line in enumerate(lines) if line.startswith("epoch 1/1"))
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "pair", "dataset"])
+def test_pictures_without_names_are_told_by_the_nets(kind: str) -> None:
+    net = sn.resnet20(num_classes=3)
+    net.data_facts = sn.DataFacts(("cat", "dog", "owl"), 3, (32, 32), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    pair = images, torch.zeros(2, dtype=torch.long)
+    given: Any = {"tensor": images, "array": images.numpy(), "pair": pair, "dataset": TensorDataset(*pair)}[kind]
+    assert sn.predict(net, given).classes == ("cat", "dog", "owl")
