@@ -1,5 +1,6 @@
 """Training loops of others train our nets for a step or two."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import smallnets as sn
+from docs.pages import blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NETS = ["lenet5", "convnet3", "resnet20"]
@@ -48,6 +50,17 @@ def test_lightning(name: str, tmp_path: Any) -> None:
     again = Task.load_from_checkpoint(next(tmp_path.rglob("*.ckpt")))
     x = torch.zeros(2, *task.net.input_size)
     assert torch.equal(again.eval()(x), task.eval()(x))
+
+
+def test_the_page_on_lightning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lightning")
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "lightning.md"
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        exec(block.code.replace("max_epochs=10", "max_epochs=2"), names)
+    accuracy = sn.evaluate(names["net"], names["load"]("digits", "test"), progress=False).accuracy
+    assert accuracy > 0.5 and (tmp_path / "digits.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", NETS)

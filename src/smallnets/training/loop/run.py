@@ -180,8 +180,8 @@ class Run:
         try:
             self.display.record(row)
             answers = [callback(row.copy()) for callback in options.callbacks]
-        except OSError:
-            self._save()  # a stdout that nobody reads, a full disk: that costs no epoch
+        except Exception:
+            self._save()  # a stdout that nobody reads, a callback that fails: that costs no epoch
             raise
         self.progress.stopped = self.group.from_leader(not patient or any(answers))
         self._save()
