@@ -21,6 +21,7 @@ def test_it_finds_a_rate_that_trains(tmp_path: Path) -> None:
     before = [p.clone() for p in net.parameters()]
     state = torch.get_rng_state()
     curve = sn.find_lr(net, train, device="cpu")
+    assert str(curve).startswith(f"learning rate {curve.suggestion:.2g}, of {len(curve.lrs)} tried from 1e-06 to ")
     assert torch.equal(torch.get_rng_state(), state)
     assert curve.lrs[1] / curve.lrs[0] == pytest.approx((10 / 1e-6) ** (1 / 99))  # 100 steps, both ends among them
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True)) and net.training

@@ -528,3 +528,14 @@ def test_flat_keywords_and_options_are_the_same_list() -> None:
         if parameter.kind is parameter.KEYWORD_ONLY and name != "options"
     }
     assert keywords == {field.name: field.default for field in dataclasses.fields(FitOptions)}
+
+
+def test_a_callback_that_fails_costs_no_epoch(digits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+    def fails(row: object) -> None:
+        raise LookupError("of the user's own")
+
+    settings: dict[str, Any] = {"epochs": 2, "run_dir": tmp_path / "run", **QUIET}
+    with pytest.raises(LookupError, match="of the user's own"):
+        sn.fit(net(), digits[0], callbacks=[fails], **settings)
+    again = sn.fit(net(1), digits[0], **settings)
+    assert again["loss"] == sn.fit(net(), digits[0], epochs=2, **QUIET)["loss"]
