@@ -46,8 +46,9 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"  # of a console block, the commands alone
 
+add_module_names = False
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True  # as written: (4096, 4096), not what a constant was called
 autodoc_typehints = "signature"
 maximum_signature_line_length = 88  # longer ones have a line a parameter
 napoleon_google_docstring = True
@@ -56,8 +57,9 @@ napoleon_custom_sections = ["Shape", "Source"]
 napoleon_use_rtype = False
 
 nitpicky = True
+nitpick_ignore = [("py:class", "smallnets.data.decoding.Decoder")]  # how a stream reads, which no user calls
 # Names of other packages: their pages are elsewhere, and the site is built without a network.
-nitpick_ignore_regex = [(r"py:.*", r"(torch|np|numpy|PIL|nn|collections|pathlib|os|enum|typing)\b.*")]
+nitpick_ignore_regex = [(r"py:.*", r"(torch|np|numpy|PIL|nn|collections|pathlib|os|enum|typing|fractions|matplotlib|pandas|pd)\b.*")]
 
 warnings.filterwarnings("ignore", message="Matplotlib is currently using agg")
 sphinx_gallery_conf = {

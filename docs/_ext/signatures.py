@@ -10,7 +10,10 @@ from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
+import pandas
 from docutils import nodes
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -40,6 +43,17 @@ NAMED: dict[str, Any] = {
 }
 
 
+# What stands in quotes because it is not imported to run.
+IN_QUOTES = {"Figure": Figure, "Axes": Axes, "pd": pandas, "Net": smallnets.Net, "FitOptions": smallnets.FitOptions}
+# Classes that a user makes; of all others a function gives one, and how it is put together is nobody's business.
+MADE = ("VGGHead", "FitOptions", "DataFacts", "ImageSet")
+# Methods that the library's other rooms call.
+INTERNAL = {
+    *("describe", "input_rule", "head_rule", "is_natural", "is_natural_map", "is_as_built", "layer_at", "last_layer"),
+    *("stage_layers", "staged", "recomputed", "batch", "part", "header", "rows", "csv_text", "white"),
+}
+
+
 def public_names() -> dict[str, str]:
     """Public names by where their objects were made."""
     found: dict[str, str] = {}
@@ -48,7 +62,9 @@ def public_names() -> dict[str, str]:
             made = getattr(module, name)
             if not name.startswith("_") and (inspect.isfunction(made) or inspect.isclass(made)):
                 found.setdefault(f"{made.__module__}.{made.__qualname__}", f"{module.__name__}.{name}")
-    return found
+    bare = {name.rpartition(".")[2]: name for name in found.values()}  # as docstrings name errors
+    kin = {"smallnets.summary.table.Table": "smallnets.Summary", "smallnets.training.records.Row": "smallnets.Row"}
+    return {**bare, **found, **kin}
 
 
 def parts(annotation: Any) -> tuple[Any, ...]:
@@ -63,6 +79,8 @@ def named(name: str) -> type:
 
 def short(annotation: Any) -> Any:
     """The annotation with every long union in it by its name."""
+    if isinstance(annotation, typing.TypeVar):
+        return short(annotation.__bound__)
     if isinstance(annotation, list):  # the arguments of a Callable
         return [short(each) for each in annotation]
     left = list(parts(annotation))
@@ -89,10 +107,9 @@ def signature_of(made: Callable[..., Any]) -> inspect.Signature:
     """The signature with types in place of their names in quotes."""
     signature = inspect.signature(made)
     target = made.__init__ if inspect.isclass(made) else made
-    known = {name: getattr(smallnets, name) for name in dir(smallnets) if not name.startswith("_")}
     kinds = [signature.return_annotation, *(each.annotation for each in signature.parameters.values())]
     in_quotes = any(isinstance(kind, str) for kind in kinds)
-    hints = typing.get_type_hints(inspect.unwrap(target), localns=known) if in_quotes else {}
+    hints = typing.get_type_hints(inspect.unwrap(target), localns=IN_QUOTES) if in_quotes else {}
     parameters = [
         each.replace(annotation=short(hints.get(each.name, each.annotation)))
         for each in signature.parameters.values()
@@ -106,9 +123,9 @@ def signature_of(made: Callable[..., Any]) -> inspect.Signature:
 def write(
     app: Sphinx, what: str, name: str, made: Any, options: Any, text: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
-    if what == "class" and (issubclass(made, BaseException | tuple) or not text):
-        return "", None
-    if what not in ("function", "method", "class") or not callable(made):
+    if what in ("class", "exception") and made.__name__ not in MADE:
+        return ("", None) if text else None
+    if what not in ("function", "method", "class") or not callable(made) or not text:
         return None
     signature = signature_of(made)
     first = next(iter(signature.parameters), None)
@@ -118,6 +135,10 @@ def write(
         signature = signature.replace(return_annotation=signature.empty)
     arguments, arrow, back = stringify_signature(signature, unqualified_typehints=True).partition(" -> ")
     return arguments, back if arrow else None
+
+
+def skip(app: Sphinx, what: str, name: str, made: Any, skipped: bool, options: Any) -> bool | None:
+    return True if what == "class" and name in INTERNAL else None
 
 
 PUBLIC = public_names()
@@ -134,5 +155,6 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", write)
+    app.connect("autodoc-skip-member", skip)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
