@@ -34,9 +34,10 @@ html_theme = "furo"
 html_title = "smallnets"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+html_favicon = "_static/icon.svg"
 html_show_sphinx = False
 html_copy_source = False
-html_theme_options = {"light_css_variables": {}, "dark_css_variables": {}}  # the colours stand in site.css
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
@@ -59,13 +60,14 @@ napoleon_use_rtype = False
 nitpicky = True
 nitpick_ignore = [("py:class", "smallnets.data.decoding.Decoder")]  # how a stream reads, which no user calls
 # Names of other packages: their pages are elsewhere, and the site is built without a network.
-nitpick_ignore_regex = [(r"py:.*", r"(torch|np|numpy|PIL|nn|collections|pathlib|os|enum|typing|fractions|matplotlib|pandas|pd)\b.*")]
+OTHERS = "torch np numpy PIL nn collections pathlib os enum typing fractions matplotlib pandas pd"
+nitpick_ignore_regex = [(r"py:.*", rf"({OTHERS.replace(' ', '|')})\b.*")]
 
 warnings.filterwarnings("ignore", message="Matplotlib is currently using agg")
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "figures.ReadingOrder",
     "abort_on_example_error": True,
     "image_scrapers": ("figures.scrape",),
     "matplotlib_animations": False,

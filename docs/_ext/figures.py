@@ -7,6 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from sphinx_gallery.sorting import FileNameSortKey
+
+ORDER = ("first_net", "summary", "receptive_fields", "pyramid", "shortcuts", "explain", "confusion", "augmentation")
+
+
+class ReadingOrder(FileNameSortKey):
+    """The easiest examples first; those that ``ORDER`` leaves out come last."""
+
+    def __call__(self, filename: str) -> tuple[int, str]:
+        name = filename.removeprefix("plot_").removesuffix(".py")
+        return ORDER.index(name) if name in ORDER else len(ORDER), name
+
 
 TEMPLATE = """
 .. image-sg:: /{path}

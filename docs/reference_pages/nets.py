@@ -30,6 +30,15 @@ SMALL = {
     **{f"vgg{depth}": {"head": "linear", "num_classes": 10} for depth in (11, 13, 16, 19)},
     **{f"resnet{depth}": {"stem": "cifar"} for depth in (18, 34, 50, 101, 152)},
 }
+TITLES = {  # by the first net of a table
+    "lenet5": "LeNet-5",
+    "alexnet": "AlexNet",
+    "vgg": "VGG",
+    "resnet18": "ResNet for ImageNet",
+    "resnet20": "ResNet for CIFAR",
+    "convnet3": "Three convolutions",
+    "resnet50_layer4": "ResNet-50 cut for small pictures",
+}
 SMALL_HEAD = """
 ## The same for pictures of 32 pixels
 
@@ -85,11 +94,12 @@ def trained_row(one: sn.TrainedNet) -> list[object]:
 
 
 def page() -> str:
-    entries = sorted(map(entry, sn.list_models()), key=lambda found: (found.year, found.paper))
+    entries = sorted(map(entry, sn.list_models()), key=lambda found: (found.year, found.paper, found.input_size))
     text = HEAD
-    for paper, family in groupby(entries, key=lambda found: found.paper):
-        rows = [row(found) for found in sorted(family, key=lambda found: (found.parameters, found.name))]
-        text += f"\n## {paper}\n\n" + table(["net", "input", "parameters:", "MACs:", "field:", "smallest:"], rows)
+    for (paper, _), alike in groupby(entries, key=lambda found: (found.paper, found.input_size)):
+        family = sorted(alike, key=lambda found: (found.parameters, found.name))
+        text += f"\n## {TITLES.get(family[0].name, family[0].name)}: {paper}\n\n"
+        text += table(["net", "input", "parameters:", "MACs:", "field:", "smallest:"], map(row, family))
     text += SMALL_HEAD
     text += table(["net", "parameters:", "MACs:", "field:"], [small_row(*each) for each in SMALL.items()])
     trained = sn.pretrained()
