@@ -8,7 +8,7 @@ DEV := .venv/.dev
 ECOSYSTEM := .venv/.ecosystem
 DOCS := .venv/.docs
 
-.PHONY: demo test test-all test-ecosystem coverage check docs clean
+.PHONY: demo test test-all test-ecosystem test-docs coverage check docs clean
 
 demo: $(DEMO)
 	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
@@ -28,7 +28,12 @@ test-ecosystem: $(ECOSYSTEM)
 
 # The site, into docs/_build/html; needs no network once its packages are there.
 docs: $(DOCS)
+	$(BIN)/python docs/write_reference.py
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
+
+# Every page in a browser, narrow and wide, light and dark.
+test-docs: docs
+	SITE=docs/_build/html $(BIN)/pytest -q tests/docs
 
 check: $(DEV)
 	$(BIN)/ruff check .
@@ -60,4 +65,4 @@ $(DOCS): pyproject.toml | $(DEV)
 	touch $@
 
 clean:
-	rm -rf .venv runs dist docs/_build
+	rm -rf .venv runs dist docs/_build docs/gallery

@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "image_scrapers": ("figures.scrape",),
     "matplotlib_animations": False,
+    "capture_repr": (),  # what is printed alone
     "thumbnail_size": (400, 280),
     "min_reported_time": 1e9,  # seconds of this machine say nothing
     "write_computation_times": False,

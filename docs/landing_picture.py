@@ -31,7 +31,7 @@ def main() -> None:
     axes.imshow(plt.imread(drawing))
     axes.axis("off")
     for axes, place in zip(right.subplots(3, 5).flat, [chosen[number] for number in order], strict=True):
-        axes.imshow(test.images[place, 0], cmap="gray")
+        axes.imshow(test.images[place, 0].numpy(), cmap="gray")
         axes.set(xticks=[], yticks=[])
         name, true = test.classes[said.labels[place]], test.classes[test.labels[place]]
         colour = GOOD if name == true else BAD

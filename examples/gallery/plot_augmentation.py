@@ -27,7 +27,7 @@ views, axes = plt.subplots(len(augmentations), 6, figsize=(7.2, 6.6), layout="co
 for row, name in zip(axes, augmentations, strict=True):
     (images, _), *_ = flowers.loader(6, augment=name)
     for axis, image in zip(row, images, strict=True):
-        axis.imshow((image * 0.25 + 0.5).clamp(0, 1).permute(1, 2, 0))  # back from what the net is fed
+        axis.imshow((image * 0.25 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy())  # back from what the net is fed
         axis.axis("off")
     row[0].set_title(name, loc="left", fontsize=10)
 

@@ -24,7 +24,7 @@ shown = [found.picture[0], *first, found.picture[0] * 0, *second]
 for place, (axis, values) in enumerate(zip(axes.flat, shown, strict=True)):
     axis.axis("off")
     if place != 7:
-        axis.imshow(values, cmap="gray" if place == 0 else "viridis")
+        axis.imshow(values.numpy(), cmap="gray" if place == 0 else "viridis")
 axes[0, 0].set_title("picture", fontsize=9)
 axes[0, 1].set_title("six maps", fontsize=9)
 axes[1, 0].set_title("sixteen maps", fontsize=9)
@@ -37,7 +37,7 @@ second_best = int(found.probabilities.topk(2).indices[1])
 cams, axes = plt.subplots(1, 2, figsize=(6, 3.2), layout="constrained")
 for axis, target in zip(axes, (found.target, second_best), strict=True):
     asked = sn.explain(net, picture, target=target)
-    axis.imshow(asked.picture[0], cmap="gray")
-    axis.imshow(asked.cam, cmap="inferno", alpha=0.55)
+    axis.imshow(asked.picture[0].numpy(), cmap="gray")
+    axis.imshow(asked.cam.numpy(), cmap="inferno", alpha=0.55)
     axis.set_title(f"speaks for {asked.classes[target]} ({asked.probabilities[target]:.4f})", fontsize=10)
     axis.axis("off")
