@@ -5,6 +5,7 @@ What a signature says of a class that is not public is an error of the build: no
 """
 
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from types import NoneType, UnionType
@@ -153,8 +154,19 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, text)
 
 
+BACK = re.compile(r'<a class="viewcode-back" href="[^"#]*#([^"]+)">.*?</a>\n?')
+
+
+def only_what_is_there(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: object) -> None:
+    """Leave out a listing's links to the docs of what they call by another name."""
+    if page.startswith("_modules/"):
+        known = app.env.get_domain("py").data["objects"]
+        context["body"] = BACK.sub(lambda link: link[0] if link[1] in known else "", context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", write)
     app.connect("autodoc-skip-member", skip)
+    app.connect("html-page-context", only_what_is_there)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
