@@ -96,3 +96,13 @@ def test_a_table_leaves_out_what_is_empty_and_escapes_bars() -> None:
         table(["a", "b", "n:"], [["x|y", None, 1000], ["", "", 2]])
         == "| a | n |\n|---|---:|\n| x\\|y | 1,000 |\n|  | 2 |\n"
     )
+
+
+SECTIONS = [*sorted(DOCS.glob("*/index.md")), REFERENCE / "api" / "index.md"]
+
+
+@pytest.mark.parametrize("index", SECTIONS, ids=lambda path: path.parent.name)
+def test_a_section_says_what_each_of_its_pages_is_about(index: Path) -> None:
+    told = re.findall(r"^([\w/-]+): \S.*[.?]$", index.read_text(), flags=re.M)
+    assert len(told) == len(set(told))
+    assert sorted({page.stem for page in index.parent.glob("*.md")} - {"index", *told}) == []
