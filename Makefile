@@ -15,7 +15,7 @@ ECOSYSTEM := .venv/.ecosystem
 DOCS := .venv/.docs
 RELEASE := .venv/.release
 
-.PHONY: demo test test-all test-ecosystem coverage check docs release-check lock clean
+.PHONY: demo test test-all test-ecosystem test-docs coverage check docs release-check lock clean
 
 demo: $(DEMO)
 	$(BIN)/smallnets fit lenet5 --data digits --run-dir runs/digits
@@ -35,7 +35,12 @@ test-ecosystem: $(ECOSYSTEM)
 
 # The site, into docs/_build/html; needs no network once its packages are there.
 docs: $(DOCS)
+	$(BIN)/python docs/write_reference.py
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
+
+# Every page in a browser, narrow and wide, light and dark.
+test-docs: docs
+	SITE=docs/_build/html $(BIN)/pytest -q tests/docs
 
 # What would be published, into dist/: the wheel is built from the source archive, and must be the tree's to the byte.
 # pyroma's two tests that are left out ask for an address of the project, which has none yet.
@@ -94,4 +99,4 @@ lock: $(DEV) $(DOCS) $(RELEASE)
 	mv $(LOCK).new $(LOCK)
 
 clean:
-	rm -rf .venv runs dist docs/_build
+	rm -rf .venv runs dist docs/_build docs/gallery

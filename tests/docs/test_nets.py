@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture(autouse=True)
 def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sphinx", reason="Sphinx is not installed")
-    monkeypatch.setattr(sys, "path", [str(DOCS), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
 
 
 def test_a_net_has_a_drawing_and_a_live_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

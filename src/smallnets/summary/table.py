@@ -72,7 +72,7 @@ class Table:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the multiply-accumulates: two for each."""
+        """Two floating-point operations for each of the multiply-accumulates."""
         return 2 * self.totals.macs
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""The list of rules: every rule of the contract, with examples that run, and a page that is up to date."""
-
-import sys
-from pathlib import Path
+"""The list of rules: every rule of the contract, with examples that run."""
 
 import pytest
 import torch
@@ -9,7 +6,6 @@ import torch
 from smallnets import Diagnosis, diagnose
 from smallnets.diagnosis.registry import RULES, Rule, example
 
-ROOT = Path(__file__).parents[3]
 _NAMES = """
     output-softmax output-activation output-size does-not-run unregistered-module unused-module no-gradient
     zero-gradient frozen mixes-samples flatten-batch random-in-eval broadcast-shortcut shortcut-always-projects
@@ -49,18 +45,3 @@ def test_its_sound_example_does_not(rule: Rule) -> None:
 def test_its_words_are_whole(rule: Rule) -> None:
     for text in (rule.looks_for, rule.why, rule.look.__doc__):
         assert text is not None and text.endswith(".") and text[0].isupper()
-
-
-def test_the_page_of_rules_is_up_to_date() -> None:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        from rules_page import page
-    finally:
-        sys.path.remove(str(ROOT / "docs"))
-    written = (ROOT / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
-    assert squeezed(written) == squeezed(page()), "run: python docs/rules_page.py"
-
-
-def squeezed(text: str) -> str:
-    """Without what breaking long lines may change."""
-    return "".join(character for character in text if character not in " \n,")

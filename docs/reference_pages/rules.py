@@ -1,19 +1,14 @@
-"""Writes docs/reference/rules.md from the list of rules: python docs/rules_page.py."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""The page of the rules of ``diagnose``, a rule a section."""
 
 from smallnets import diagnose
 from smallnets.diagnosis.registry import RULES, Rule, example
 
-HERE = Path(__file__).parent
 HEAD = """\
 # What `diagnose` looks for
 
-Made from the list of rules by `docs/rules_page.py`. In the examples `torch`, `nn` and `F` are PyTorch's; `Net(forward,
-conv=..., fc=...)` is a module with these layers whose forward is that function of the module and the pictures. Pictures
-are 3x8x8 unless `size` says otherwise, and there are 10 classes.
+Made from the list of rules by `docs/write_reference.py`. In the examples `torch`, `nn` and `F` are PyTorch's;
+`Net(forward, conv=..., fc=...)` is a module with these layers whose forward is that function of the module and the
+pictures. Pictures are 3x8x8 unless `size` says otherwise, and there are 10 classes.
 
 An error will not learn or gives wrong numbers; a warning learns worse or costs for nothing; a note is worth knowing.
 """
@@ -45,9 +40,3 @@ def page() -> str:
 
     torch.manual_seed(0)
     return HEAD + "".join("\n" + section(rule) for rule in RULES.values())
-
-
-if __name__ == "__main__":
-    target = HERE / "reference" / "rules.md"
-    target.write_text(page(), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(target)], check=True)  # breaks long lines

@@ -1,7 +1,7 @@
 """The nets of the explanations, made while the site is built: drawings to scale, and pages to click through.
 
 A page of the docs shows a net by a block ``{net} resnet50``: the drawing, a link to the live page, and on a wide screen
-the live page in place, folded. ``python docs/live_pages.py FOLDER`` writes both for every net.
+the live page in place, folded. ``python docs/_ext/live_pages.py FOLDER`` writes both for every net.
 """
 
 import sys
