@@ -5,6 +5,8 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 
+from .wording import too_large
+
 LONGEST = 295  # characters of an error of one line
 
 
@@ -178,10 +180,7 @@ def sizes_that_fit(who: str) -> Generator[None, None, None]:
     try:
         yield
     except (RuntimeError, TypeError, OverflowError) as error:
-        if not any(
-            sign in str(error)
-            for sign in ("verflow", "too large to convert", "can't allocate memory", "not enough memory")
-        ):
+        if not too_large(error):
             raise
         got, advice = "sizes that are too large", "Take smaller ones."
         raise OptionError(message(who, "sizes of which PyTorch can make tensors", got, advice)) from error

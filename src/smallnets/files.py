@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import OptionError, RunError, SmallnetsError, first_line, message
+from .wording import disk_full, unwritten
 
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 STREAMS = {Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")}  # what is there stands for what is open
@@ -81,10 +82,7 @@ def told_when_unwritten(path: Path, who: str) -> Generator[None, None, None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        own = isinstance(error, OSError) or any(
-            sign in str(error) for sign in ("null byte", "inline_container", "StreamWriter")
-        )
-        if isinstance(error, SmallnetsError) or not own:
+        if isinstance(error, SmallnetsError) or not (isinstance(error, OSError) or unwritten(error)):
             raise
         reason, advice = why_unwritten(path, error)
         raise RunError(message(who, f"to write {path}", reason, advice)) from error
@@ -96,7 +94,7 @@ def why_unwritten(path: Path, error: BaseException) -> tuple[str, str]:
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
     reason = getattr(cause, "strerror", None) or first_line(error)[:120]
-    full = getattr(cause, "errno", None) in FULL or "No space left" in str(error)
+    full = getattr(cause, "errno", None) in FULL or disk_full(error)
     with contextlib.suppress(OSError, ValueError):
         if path.exists():
             return reason, f"{'Free some space; ' if full else ''}{path.name} of before is untouched."

@@ -87,6 +87,14 @@ def with_fonts(figure: Any) -> set[str]:
 @functools.lru_cache
 def fallbacks(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Installed font families that have the letters, upright ones first; and the letters that none has."""
+    found, left = families_with(letters)
+    if left and know_new_fonts():
+        found, left = families_with(letters)
+    return tuple(found), frozenset(left)
+
+
+def families_with(letters: frozenset[str]) -> tuple[list[str], set[str]]:
+    """``fallbacks``, among the fonts that matplotlib knows."""
     from matplotlib.font_manager import fontManager
 
     found: list[str] = []
@@ -100,7 +108,19 @@ def fallbacks(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]
             left -= have
         if not left:
             break
-    return tuple(found), frozenset(left)
+    return found, left
+
+
+@functools.cache
+def know_new_fonts() -> bool:
+    """Tell matplotlib of fonts that were installed after it made its list, which it keeps; whether there were any."""
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    new = set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}
+    for path in sorted(new):
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # of a file that is broken
+            fontManager.addfont(path)
+    return bool(new)
 
 
 @functools.cache

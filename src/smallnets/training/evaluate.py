@@ -18,15 +18,10 @@ from ..facts import DataFacts, facts_of
 from ..models.storage import load
 from ..warn import warn
 from .feed.batches import Batch, in_order, plan_batches
-from .feed.samples import (
-    DataLike,
-    Samples,
-    check_classes,
-    check_first,
-    check_pictures,
-    understand,
-    workers_errors_plain,
-)
+from .feed.samples import DataLike, Samples
+from .feed.suits import check_classes, check_first, check_pictures
+from .feed.understand import understand
+from .feed.worker_errors import workers_errors_plain
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
 from .options import Loss, Precision

@@ -1,7 +1,5 @@
 """What a run went through: a row an epoch."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast, overload
 
 from ..errors import OptionError, message, nearest
 from ..files import write_text
+from ..spreadsheet import csv_text
 from .options import Monitor
 from .records import PlanRecord, Row
 from .views import history_page
@@ -78,11 +77,8 @@ class History:
         write_text(path, self.csv_text(), "History")
 
     def csv_text(self) -> str:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, tuple(Row.__annotations__), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        columns = tuple(Row.__annotations__)
+        return csv_text([columns, *([row.get(column) for column in columns] for row in self.rows)])
 
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, ax: "Axes | Sequence[Axes] | None" = None

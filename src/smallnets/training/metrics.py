@@ -1,7 +1,5 @@
 """What measuring gives: ``Metrics`` from ``evaluate``, ``Predictions`` from ``predict``."""
 
-import csv
-import io
 import json
 import math
 import os
@@ -19,11 +17,9 @@ from ..data.imageset import ImageSet
 from ..data.names import listed
 from ..errors import DataError, message
 from ..files import write_text
+from ..spreadsheet import csv_text
 from .records import PlanRecord
 from .views import metrics_page, predictions_page
-
-FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are the wide forms of the first
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,22 +107,17 @@ class Predictions:
         Raises:
             RunError: When it cannot be written.
         """
-        rows: list[list[str]] = sorted(self.rows(raw=raw), key=lambda row: natural(row[0]))
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header())
-        writer.writerows(rows)
-        write_text(path, text.getvalue(), "Predictions")
+        rows = sorted(self.rows(), key=lambda row: natural(row[0]))
+        write_text(path, csv_text([self.header(), *rows], raw), "Predictions")
 
     def header(self) -> list[str]:
         """Names of what ``rows`` gives."""
         return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
 
-    def rows(self, *, raw: bool = False) -> Iterator[list[str]]:
-        """A row a picture, as text: id, predicted class and a probability a class; ``raw`` as in ``to_csv``."""
+    def rows(self) -> Iterator[list[str]]:
+        """A row a picture, as text: id, predicted class and a probability a class."""
         for name, label, shares in zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True):
-            names = [name, self.classes[label]]
-            yield [*(names if raw else map(cell, names)), *(f"{share:.6f}" for share in shares)]
+            yield [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
 
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the first pictures with their predicted class; the true one where an ImageSet knows it, else their name.
@@ -157,16 +148,6 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def cell(text: str) -> str:
-    """A text that a spreadsheet shows and does not run: an apostrophe in front of what would be a formula.
-
-    >>> cell("=1+1"), cell("-3.5"), cell("cat")
-    ("'=1+1", '-3.5', 'cat')
-    """
-    runs = text.startswith(("\t", "\r", "\n")) or text.lstrip().startswith(FORMULA)
-    return f"'{text}" if runs and not NUMBER.fullmatch(text) else text
 
 
 def natural(text: str) -> list[Any]:
