@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 
-from .wording import too_large
+from .wording import no_memory, too_large
 
 LONGEST = 295  # characters of an error of one line
 
@@ -32,6 +32,10 @@ class DataError(SmallnetsError, ValueError):
 
 class WeightsError(SmallnetsError, ValueError):
     """Weights that cannot be read or do not fit."""
+
+
+class NoMemoryError(SmallnetsError, MemoryError):
+    """Memory that a file, a set or a net needs and this process does not get."""
 
 
 class RunError(SmallnetsError, RuntimeError):
@@ -168,6 +172,21 @@ def check_number(who: str, option: str, given: object, least: float, below: floa
         or (below is not None and given >= below)
     ):
         raise OptionError(message(who, f"{option} to be {span}", repr(given)))
+
+
+@contextmanager
+def memory_told(who: str, what: str, advice: str = "") -> Generator[None, None, None]:
+    """Say in one sentence what there was too little memory for.
+
+    Raises:
+        NoMemoryError: Instead of Python's, PyTorch's and the system's errors.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SmallnetsError) or not no_memory(error):
+            raise
+        raise NoMemoryError(message(who, f"memory for {what}", "too little", advice)) from error
 
 
 @contextmanager

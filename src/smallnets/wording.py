@@ -4,7 +4,17 @@ Where they have a type or an attribute for it, that is asked instead, where it i
 what is not recognised goes through as it came.
 """
 
-NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "bad_alloc", "start new thread")
+import re
+
+NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "an't allocate memory",
+    "annot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "start new thread",
+)
 TOO_LARGE = ("verflow", "too large to convert")
 NO_DATA = ("meta tensor", "meta device", "no data", "numpy", "unallocated storage")
 UNLIKE = (
@@ -23,7 +33,7 @@ def says(error: BaseException, words: tuple[str, ...]) -> bool:
 
 
 def no_memory(error: BaseException) -> bool:
-    """Whether main memory, or room for a thread, ran out; PyTorch has a class of its own for a GPU's only."""
+    """Whether memory, or room for a thread, ran out; PyTorch has a class of its own for a GPU's only."""
     return isinstance(error, MemoryError) or says(error, NO_MEMORY)
 
 
@@ -45,6 +55,17 @@ def unwritten(error: BaseException) -> bool:
 def disk_full(error: BaseException) -> bool:
     """Whether ``torch.save`` says so, where no error of the system stands behind it."""
     return says(error, ("No space left",))
+
+
+def forbidden_call(error: BaseException) -> str | None:
+    """What a pickle would have called that ``torch.load`` refuses to."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return None if found is None else found[1]
+
+
+def is_program(error: BaseException) -> bool:
+    """Whether ``torch.load`` says that a file is a TorchScript archive."""
+    return says(error, ("TorchScript",))
 
 
 def lost_connection(error: BaseException) -> bool:

@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         # Typer's own errors of usage have a one-line form; ours are written as one.
         usage = getattr(error, "format_message", None)
-        if no_memory(error):
+        if no_memory(error) and not isinstance(error, SmallnetsError):
             error = RunError(message("smallnets", "memory enough", "too little", "Take smaller batches, or fewer."))
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise

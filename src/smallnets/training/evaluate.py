@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from ..bars import bar as new_bar
 from ..data.imageset import ImageSet, ImageStream, check_labels
-from ..errors import OptionError, check_choice, check_int, check_ints, message
+from ..errors import OptionError, check_choice, check_int, check_ints, memory_told, message
 from ..facts import DataFacts, facts_of
 from ..models.storage import load
 from ..warn import warn
@@ -96,6 +96,9 @@ def one_each(labels: Tensor) -> Tensor:
     return torch.full((), len(labels), dtype=torch.float32, device=labels.device)
 
 
+FEWER = "Take a smaller batch_size."
+
+
 class SetLoss(NamedTuple):
     """A loss over a whole set, in batches: the sum of the batches' means times their weights, over that of the weights.
 
@@ -168,7 +171,8 @@ def forward(
     bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training
-    with bar, torch.inference_mode(), plain, workers_errors_plain(), steady as next_batch:
+    fitting = memory_told(who, f"{max(stop - start for start, stop in batches)} pictures at a time", FEWER)
+    with bar, torch.inference_mode(), plain, workers_errors_plain(), fitting, steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device, who)):
             if number == 0:
                 check_pictures(tuple(batch.images.shape[1:]), model, who)
