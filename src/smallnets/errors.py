@@ -201,5 +201,6 @@ def sizes_that_fit(who: str) -> Generator[None, None, None]:
     except (RuntimeError, TypeError, OverflowError) as error:
         if not too_large(error):
             raise
-        got, advice = "sizes that are too large", "Take smaller ones."
+        got = "sizes that are too large" + (" for the memory there is" if no_memory(error) else "")
+        advice = "Take smaller ones."
         raise OptionError(message(who, "sizes of which PyTorch can make tensors", got, advice)) from error
