@@ -51,8 +51,9 @@ class DataFacts:
         for name in ("classes", "size"):
             if isinstance(given := getattr(self, name), list):  # as people and JSON write them
                 object.__setattr__(self, name, tuple(given))
-        if not isinstance(self.classes, tuple) or not all(isinstance(name, str) for name in self.classes):
-            raise OptionError(message("DataFacts", "classes to be names", repr(self.classes)[:80]))
+        names: Any = self.classes
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            raise OptionError(message("DataFacts", "classes to be names", repr(names)[:80]))
         if self.size is not None:
             check_ints("DataFacts", "size", "side", self.size)
         for name in ("channels", "white"):

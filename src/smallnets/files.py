@@ -68,7 +68,10 @@ def write_text(path: str | os.PathLike[str], text: str, who: str = "smallnets") 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, who: str = "smallnets") -> None:
     """``write_text`` of bytes."""
-    with told_when_unwritten(Path(path), who), whole_file(Path(path)) as file:
+    place = user_path(who, "path", path)
+    if not place.name:
+        raise OptionError(message(who, "path to be a file", repr(str(place))))
+    with told_when_unwritten(place, who), whole_file(place) as file:
         file.write(content)
 
 

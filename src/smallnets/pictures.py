@@ -9,8 +9,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .errors import check_choice, first_line, message, printable
-from .files import write_bytes
+from .errors import OptionError, check_choice, first_line, message, printable
+from .files import user_path, write_bytes
 from .warn import warn
 
 SAID: set[str] = set()  # characters of which it was said that no font has them
@@ -28,7 +28,9 @@ def write_figure(figure: Any, path: str | os.PathLike[str], **how: Any) -> None:
         RunError: When it cannot be written; what was there before is still there.
         OptionError: When matplotlib knows no such format.
     """
-    name = os.fspath(path)
+    name = str(user_path("plots", "path", path))
+    if not Path(name).name:
+        raise OptionError(message("plots", "path to be a file", repr(name)))
     suffix = Path(name).suffix[1:]
     if not suffix:
         name, suffix = f"{name.rstrip('.')}.png", "png"

@@ -73,6 +73,7 @@ def evaluate(
     359
     """
     model = load(model) if isinstance(model, str) else model
+    check_choice("evaluate", "progress", progress, (True, False))
     check_ints("evaluate", "topk", "rank", topk)
     check_ints("evaluate", "scales", "side", () if scales is None else scales)
     views = Views(model, tta, scales) if tta is not None or scales else None

@@ -54,8 +54,8 @@ class History:
         Raises:
             ValueError: When there is no such column.
         """
-        if self.rows and column not in self.rows[0]:
-            known = list(self.rows[0])
+        if not isinstance(column, str) or (self.rows and column not in self.rows[0]):  # pyright: ignore[reportUnnecessaryIsInstance]
+            known = list(Row.__annotations__) if not self.rows else list(self.rows[0])
             raise OptionError(
                 message("History", f"a column of {', '.join(known)}", repr(column), nearest(column, known))
             )

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +63,7 @@ class Metrics:
         """``to_dict`` as JSON text, also written to ``path`` if there is one."""
         text = json.dumps(self.to_dict(), indent=indent)
         if path is not None:
-            write_text(Path(path), text + "\n")
+            write_text(path, text + "\n")
         return text
 
     def _repr_html_(self) -> str:
@@ -128,6 +127,8 @@ class Predictions:
         from ..plots import plot_grid
 
         pictures = images.images if isinstance(images, ImageSet) else images
+        if not isinstance(pictures, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(message("grid", "pictures as a tensor or an ImageSet", f"a {type(pictures).__name__}"))
         if len(pictures) != len(self):
             raise DataError(message("grid", f"the {len(self)} pictures that were predicted", len(pictures)))
         true = None

@@ -107,7 +107,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     Raises:
         ValueError: When it is no device, or not there.
     """
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
         device = found.type if found is not None and found.type in GPUS else "cpu"
     try:
