@@ -5,6 +5,8 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 
+from .wording import no_memory, too_large
+
 LONGEST = 295  # characters of an error of one line
 
 
@@ -30,6 +32,10 @@ class DataError(SmallnetsError, ValueError):
 
 class WeightsError(SmallnetsError, ValueError):
     """Weights that cannot be read or do not fit."""
+
+
+class NoMemoryError(SmallnetsError, MemoryError):
+    """Memory that a file, a set or a net needs and this process does not get."""
 
 
 class RunError(SmallnetsError, RuntimeError):
@@ -169,6 +175,21 @@ def check_number(who: str, option: str, given: object, least: float, below: floa
 
 
 @contextmanager
+def memory_told(who: str, what: str, advice: str = "") -> Generator[None, None, None]:
+    """Say in one sentence what there was too little memory for.
+
+    Raises:
+        NoMemoryError: Instead of Python's, PyTorch's and the system's errors.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SmallnetsError) or not no_memory(error):
+            raise
+        raise NoMemoryError(message(who, f"memory for {what}", "too little", advice)) from error
+
+
+@contextmanager
 def sizes_that_fit(who: str) -> Generator[None, None, None]:
     """Refuse in one sentence what PyTorch cannot make because its numbers, or all together, are too large.
 
@@ -178,10 +199,8 @@ def sizes_that_fit(who: str) -> Generator[None, None, None]:
     try:
         yield
     except (RuntimeError, TypeError, OverflowError) as error:
-        if not any(
-            sign in str(error)
-            for sign in ("verflow", "too large to convert", "can't allocate memory", "not enough memory")
-        ):
+        if not too_large(error):
             raise
-        got, advice = "sizes that are too large", "Take smaller ones."
+        got = "sizes that are too large" + (" for the memory there is" if no_memory(error) else "")
+        advice = "Take smaller ones."
         raise OptionError(message(who, "sizes of which PyTorch can make tensors", got, advice)) from error

@@ -1,10 +1,11 @@
 """What a net has to know of the pictures that it was trained on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from .errors import check_choice, check_number
+from .errors import OptionError, check_choice, check_int, check_ints, check_number, check_text, message
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class DataFacts:
         exif: Whether pictures were turned upright, as their EXIF orientation says.
 
     Raises:
-        OptionError: When ``crop`` is no share, or ``exif`` neither True nor False.
+        OptionError: When one is not what it should be.
 
     A net that was trained elsewhere is told by hand:
 
@@ -45,9 +46,20 @@ class DataFacts:
     def __post_init__(self) -> None:
         check_number("DataFacts", "crop", self.crop, 0.05, below=1.001)
         check_choice("DataFacts", "exif", self.exif, (True, False))
-        for name in ("classes", "size", "mean", "std"):
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, numbers(name, getattr(self, name)))
+        for name in ("classes", "size"):
             if isinstance(given := getattr(self, name), list):  # as people and JSON write them
                 object.__setattr__(self, name, tuple(given))
+        names: Any = self.classes
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            raise OptionError(message("DataFacts", "classes to be names", repr(names)[:80]))
+        if self.size is not None:
+            check_ints("DataFacts", "size", "side", self.size)
+        for name in ("channels", "white"):
+            if getattr(self, name) is not None:
+                check_int("DataFacts", name, getattr(self, name))
+        check_text("DataFacts", "source", self.source)
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON has them.
@@ -65,6 +77,19 @@ class DataFacts:
         ('a',)
         """
         return cls(**{name: content[name] for name in cls.__dataclass_fields__.keys() & content.keys()})
+
+
+def numbers(name: str, given: Any) -> tuple[float, ...]:
+    """A number a channel, of whatever sequence; a std is above 0."""
+    try:
+        found = () if isinstance(given, str) else tuple(float(number) for number in given)
+        fine = not isinstance(given, str) and all(math.isfinite(x) and (x > 0 or name == "mean") for x in found)
+    except (TypeError, ValueError):
+        found, fine = (), False
+    if not fine:
+        wanted = f"{name} to be a number a channel" + ("" if name == "mean" else ", above 0")
+        raise OptionError(message("DataFacts", wanted, repr(given)[:80]))
+    return found
 
 
 def facts_of(model: object) -> DataFacts | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import OptionError, RunError, SmallnetsError, first_line, message
+from .wording import disk_full, unwritten
 
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 STREAMS = {Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")}  # what is there stands for what is open
@@ -67,7 +68,10 @@ def write_text(path: str | os.PathLike[str], text: str, who: str = "smallnets") 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, who: str = "smallnets") -> None:
     """``write_text`` of bytes."""
-    with told_when_unwritten(Path(path), who), whole_file(Path(path)) as file:
+    place = user_path(who, "path", path)
+    if not place.name:
+        raise OptionError(message(who, "path to be a file", repr(str(place))))
+    with told_when_unwritten(place, who), whole_file(place) as file:
         file.write(content)
 
 
@@ -81,10 +85,7 @@ def told_when_unwritten(path: Path, who: str) -> Generator[None, None, None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        own = isinstance(error, OSError) or any(
-            sign in str(error) for sign in ("embedded null", "inline_container", "StreamWriter")
-        )
-        if isinstance(error, SmallnetsError) or not own:
+        if isinstance(error, SmallnetsError) or not (isinstance(error, OSError) or unwritten(error)):
             raise
         reason, advice = why_unwritten(path, error)
         raise RunError(message(who, f"to write {path}", reason, advice)) from error
@@ -96,7 +97,7 @@ def why_unwritten(path: Path, error: BaseException) -> tuple[str, str]:
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
     reason = getattr(cause, "strerror", None) or first_line(error)[:120]
-    full = getattr(cause, "errno", None) in FULL or "No space left" in str(error)
+    full = getattr(cause, "errno", None) in FULL or disk_full(error)
     with contextlib.suppress(OSError, ValueError):
         if path.exists():
             return reason, f"{'Free some space; ' if full else ''}{path.name} of before is untouched."

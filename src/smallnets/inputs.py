@@ -183,7 +183,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 def wrong_layer(who: str, place: Place, x: Tensor, error: Exception) -> ShapeError | None:
     """What a layer says to a batch of one, or to maps or vectors of another width than it was made for."""
     layer, shape, advice = place.layer, tuple(place.x.shape), "Make the layer anew for what reaches it."
-    if isinstance(layer, NORMS) and len(x) == 1 and "more than 1 value per channel" in str(error):
+    if isinstance(layer, NORMS) and len(x) == 1 and place.x.numel() == averages(layer):  # of one value each
         training = not isinstance(layer, nn.GroupNorm)
         return lone_input(who, tuple(x.shape), larger=len(shape) > 2, training=training)
     if isinstance(layer, nn.Conv2d) and len(shape) == 4 and shape[1] != layer.in_channels:
@@ -191,6 +191,11 @@ def wrong_layer(who: str, place: Place, x: Tensor, error: Exception) -> ShapeErr
     if isinstance(layer, nn.Linear) and shape and shape[-1] != layer.in_features:
         return ShapeError(message(who, f"{layer.in_features} features at {place}", f"{shape[-1]} in {shape}", advice))
     return None
+
+
+def averages(norm: nn.Module) -> int:
+    """How many means and variances a normalisation takes of one picture."""
+    return norm.num_groups if isinstance(norm, nn.GroupNorm) else cast(int, norm.num_features)
 
 
 def no_tensor(who: str, what: str, x: object) -> OptionError | None:

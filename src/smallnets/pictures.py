@@ -9,8 +9,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .errors import check_choice, first_line, message, printable
-from .files import write_bytes
+from .errors import OptionError, check_choice, first_line, message, printable
+from .files import user_path, write_bytes
 from .warn import warn
 
 SAID: set[str] = set()  # characters of which it was said that no font has them
@@ -28,7 +28,9 @@ def write_figure(figure: Any, path: str | os.PathLike[str], **how: Any) -> None:
         RunError: When it cannot be written; what was there before is still there.
         OptionError: When matplotlib knows no such format.
     """
-    name = os.fspath(path)
+    name = str(user_path("plots", "path", path))
+    if not Path(name).name:
+        raise OptionError(message("plots", "path to be a file", repr(name)))
     suffix = Path(name).suffix[1:]
     if not suffix:
         name, suffix = f"{name.rstrip('.')}.png", "png"
@@ -87,6 +89,14 @@ def with_fonts(figure: Any) -> set[str]:
 @functools.lru_cache
 def fallbacks(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Installed font families that have the letters, upright ones first; and the letters that none has."""
+    found, left = families_with(letters)
+    if left and know_new_fonts():
+        found, left = families_with(letters)
+    return tuple(found), frozenset(left)
+
+
+def families_with(letters: frozenset[str]) -> tuple[list[str], set[str]]:
+    """``fallbacks``, among the fonts that matplotlib knows."""
     from matplotlib.font_manager import fontManager
 
     found: list[str] = []
@@ -100,7 +110,19 @@ def fallbacks(letters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]
             left -= have
         if not left:
             break
-    return tuple(found), frozenset(left)
+    return found, left
+
+
+@functools.cache
+def know_new_fonts() -> bool:
+    """Tell matplotlib of fonts that were installed after it made its list, which it keeps; whether there were any."""
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    new = set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}
+    for path in sorted(new):
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # of a file that is broken
+            fontManager.addfont(path)
+    return bool(new)
 
 
 @functools.cache

@@ -12,11 +12,11 @@ from docs.pages import blocks, run
 ROOT = Path(__file__).parents[2]
 # What is made from the program is tested where it comes from: the rules' examples with the rules.
 MADE = ("nets", "recipes", "command-line", "rules", "errors")
-PAGES = [ROOT / "README.md"] + sorted(
-    page
-    for page in (ROOT / "docs").rglob("*.md")
-    if "_build" not in page.parts and not (page.parent.name == "reference" and page.stem in MADE)
-)
+WRITTEN = (page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
+PAGES = [
+    ROOT / "README.md",
+    *sorted(page for page in WRITTEN if not (page.parent.name == "reference" and page.stem in MADE)),
+]
 
 
 def paint(path: Path, label: int, number: int, side: int) -> None:

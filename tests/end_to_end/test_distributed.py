@@ -95,10 +95,10 @@ def test_a_run_may_go_on_with_another_number_of_processes(
 
 
 def test_parameters_without_a_part_in_the_loss_are_named(two: dict[str, Any]) -> None:
-    """In one sentence, out of what the installed torch's DDP really says."""
+    """In one sentence, after the first step: DDP itself says it, without names, at the second."""
     assert two["refused"] == (
-        "fit: expected every parameter to have a part in the loss, under torchrun; got some that have none. "
-        "Freeze the others: requires_grad_(False)."
+        "fit: expected a part in the loss for every parameter, under torchrun; got none for idle.weight, idle.bias. "
+        "Freeze them: requires_grad_(False)."
     )
 
 

@@ -20,7 +20,7 @@ from smallnets.data import ImageSet, ImageStream, decoding, image_files, load, s
 from smallnets.data.decoding import CHUNK
 from smallnets.data.named import torchvision_set
 from smallnets.data.pixels import Rules, decode
-from smallnets.training.feed.samples import understand
+from smallnets.training.feed.understand import understand
 
 Make = Callable[..., Path]
 

@@ -56,7 +56,7 @@ def test_epochs_are_shuffled_and_augmented_as_fit_does(both: tuple[ImageSet, Ima
 def test_fit_feeds_the_same_batches(both: tuple[ImageSet, ImageStream]) -> None:
     from smallnets.training.feed.batches import plan_batches
     from smallnets.training.feed.feed import Feed
-    from smallnets.training.feed.samples import understand
+    from smallnets.training.feed.understand import understand
 
     for pictures in both:
         samples = understand(pictures, "fit")
@@ -189,7 +189,7 @@ def test_worker_processes_hand_a_stream_over_through_pipes(both: tuple[ImageSet,
 
 
 def test_a_worker_that_dies_is_said_in_one_sentence() -> None:
-    from smallnets.training.feed.samples import workers_errors_plain
+    from smallnets.training.feed.worker_errors import workers_errors_plain
 
     with (
         pytest.raises(DataError, match=r"got DataLoader worker that died\. Memory may have run out"),

@@ -67,6 +67,34 @@ def test_another_font_helps_where_it_is_installed(monkeypatch: pytest.MonkeyPatc
     pictures.fallbacks.cache_clear()
 
 
+def cjk_font() -> str | None:
+    """The file of an installed font that has Chinese, Japanese and Korean letters."""
+    from matplotlib.font_manager import findSystemFonts
+
+    return next((path for path in sorted(findSystemFonts()) if {0x732B, 0xD55C} <= pictures.characters_of(path)), None)
+
+
+@pytest.mark.skipif(cjk_font() is None, reason="no font for Chinese, Japanese and Korean is installed")
+def test_names_in_any_script_are_readable_also_by_a_font_installed_after_matplotlibs_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import font_manager as fonts
+
+    monkeypatch.setattr(pictures, "SAID", set())
+    own = [font for font in fonts.fontManager.ttflist if "matplotlib" in font.fname]
+    monkeypatch.setattr(fonts.fontManager, "ttflist", own)
+    for forget in (pictures.fallbacks, pictures.know_new_fonts):
+        forget.cache_clear()
+    drawn: list[bytes] = []
+    for name in ("\u732b", "\u72ac", "\ud55c", "\u6c49"):  # a box in their place would be the same for all
+        plots.plot_confusion(np.eye(2), [name, "cat"], 1.0, tmp_path / "a.png")
+        plots.plot_grid(torch.zeros(2, 3, 4, 4), [name, "cat"], [0.5, 1.0], ["cat", name], tmp_path / "b.png")
+        drawn += [(tmp_path / "a.png").read_bytes(), (tmp_path / "b.png").read_bytes()]
+    assert len(set(drawn)) == 8
+    for forget in (pictures.fallbacks, pictures.know_new_fonts):
+        forget.cache_clear()
+
+
 @pytest.mark.parametrize("backend", ["nonsense", "module://nowhere", ""])
 def test_a_backend_that_is_not_there_costs_no_picture(backend: str, tmp_path: Path) -> None:
     code = (

@@ -361,7 +361,7 @@ def test_any_sequence_is_a_list_in_the_config() -> None:
 
 def test_what_does_not_fit_in_memory_is_refused_in_one_sentence() -> None:
     with pytest.raises(
-        sn.OptionError, match=r"^vgg: expected sizes .* got sizes that are too large\. Take smaller ones\.$"
+        sn.OptionError, match=r"^vgg: expected sizes .* got sizes that are too large for the memory there is\. Take sm"
     ):
         sn.vgg([8], head=sn.VGGHead(pool=10**5))
 

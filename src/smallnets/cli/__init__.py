@@ -10,6 +10,7 @@ from typing import TextIO
 
 from ..errors import RunError, SmallnetsError, message
 from ..speak import open_streams, say
+from ..wording import no_memory
 from . import diagnose, leaving, nets, recipes, training, using
 from .app import app
 
@@ -21,9 +22,6 @@ COMMANDS = (
     recipes,
     leaving,
 )  # importing them is what puts their commands into the app
-
-
-NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "start new thread")
 
 
 @contextlib.contextmanager
@@ -73,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         # Typer's own errors of usage have a one-line form; ours are written as one.
         usage = getattr(error, "format_message", None)
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        if no_memory(error) and not isinstance(error, SmallnetsError):
             error = RunError(message("smallnets", "memory enough", "too little", "Take smaller batches, or fewer."))
         if debug or not (usage or isinstance(error, SmallnetsError | OSError | ValueError | ImportError)):
             raise

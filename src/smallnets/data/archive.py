@@ -178,7 +178,7 @@ def existing(who: str, source: str | os.PathLike[str], expected: str) -> Path:
         if not str(source):
             raise FileNotFoundError
         path.stat()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last of what is no path
         absent = isinstance(error, FileNotFoundError | NotADirectoryError)
         why = "" if absent else f": {getattr(error, 'strerror', None) or first_line(error)}"
         name = shown(str(source))

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from PIL import UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -86,7 +87,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
     text = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
-    return "not a picture" if "cannot identify" in text else shown(text[:200]).rstrip(".")
+    return "not a picture" if isinstance(error, UnidentifiedImageError) else shown(text[:200]).rstrip(".")
 
 
 class Seen(NamedTuple):

@@ -14,7 +14,7 @@ from .imageset import ImageSet
 from .labels import Labels
 from .names import shown
 from .pixels import Rules, Unexpected
-from .statistics import FACTS_OF, Facts, Stats, channel_stats, free_memory, sample
+from .statistics import FACTS_OF, Facts, Stats, channel_stats, free_memory, sampled_stats
 from .stream import ImageStream
 
 
@@ -45,7 +45,7 @@ def from_files(path: Path, split: str, ask: Request) -> ImageSet | ImageStream:
             return ask.stats or facts.stats
         if ask.stats is not None:
             return ask.stats
-        measured = channel_stats(sample(decoder) if pixels is None else pixels)
+        measured = sampled_stats(decoder) if pixels is None else channel_stats(pixels)
         FACTS_OF[key(path, found.classes, ask)] = Facts(measured, decoder.rules.channels, decoder.rules.white)
         return measured
 

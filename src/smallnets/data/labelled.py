@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..errors import DataError, check_number, message
+from ..errors import DataError, check_int, check_number, message
 from .augment import Augmentation
 from .loader import Augment, Loader
 from .views import figure_of, page_of
@@ -144,6 +144,7 @@ class Labelled(Dataset[tuple[Tensor, int]]):
             ValueError: When ``fraction`` is not inside (0, 1), or one side would be empty.
         """
         check_number("split", "fraction", fraction, 0, below=1)
+        check_int("split", "seed", seed, 0)
         chosen = stratified(self.labels.numpy(), fraction, seed)
         if not 0 < chosen.sum() < len(self):
             raise DataError(

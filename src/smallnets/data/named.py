@@ -65,7 +65,7 @@ def torchvision_set(name: str, split: str, root: Path, download: bool) -> Arrays
     try:
         found: Any = getattr(datasets, TORCHVISION[name])(str(root), train=split == "train", download=download)
     except Exception as error:  # of the network, the disk, or a torn file
-        absent = isinstance(error, RuntimeError) and "not found" in str(error)
+        absent = isinstance(error, RuntimeError) and not download  # torchvision's, of files that are not there
         got = "none" if absent else f"{type(error).__name__}: {first_line(error)}".rstrip(".")
         if not absent and download:
             hint = "Check the network, or fetch them elsewhere and give root= (--root), the folder that holds them."

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..errors import DataError, message
 from .archive import SUFFIXES, Archive, existing, is_picture
-from .decoding import Broken, Decoder, attempt, faults
+from .decoding import Broken, Decoder, attempt
 from .depth import Pixels
 from .names import shown
 from .pixels import Rules, Window, of_picture
@@ -116,11 +116,3 @@ def gathered(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[tuple[Arc
         ids += [shown(f"{archive.path}/{name}") for name in names]
         places += [(archive, name) for name in names]
     return tuple(ids), places
-
-
-def without_broken(pictures: ImageStream) -> tuple[ImageStream, list[Broken]]:
-    """The pictures that can be read, and those that cannot, each with its reason; all are read once for it."""
-    found = faults(pictures.decoder, "checking")
-    broken = [found[row] for row in pictures.rows.tolist() if row in found]
-    good = [place for place, row in enumerate(pictures.rows.tolist()) if row not in found]
-    return (pictures[good] if broken else pictures), broken

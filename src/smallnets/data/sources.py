@@ -5,7 +5,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from ..errors import DataError, OptionError, check_choice, check_int, check_number, check_text, message, nearest
+from ..errors import (
+    DataError,
+    OptionError,
+    check_choice,
+    check_int,
+    check_number,
+    check_text,
+    memory_told,
+    message,
+    nearest,
+)
 from .archive import existing
 from .classes import keep_classes
 from .depth import WHITES
@@ -20,6 +30,8 @@ from .pixels import Rules
 from .statistics import FACTS_OF, Facts, Stats
 from .statistics import channel_stats as channel_stats
 from .stream import ImageStream
+
+SMALLER = "Give a smaller size=, or memory_limit= in bytes, above which they are read as they are needed."
 
 
 @overload
@@ -125,14 +137,16 @@ def load(
         check_choice("load", f"split of {source!r}", split, ("train", "test"))
         if labels is not None:
             raise OptionError(message("load", f"no labels= for {source!r}, which has its own", repr(labels)))
-        return from_arrays(source, arrays_of(source, shape, root, download), split, classes, shape, stats)
+        with memory_told("load", f"the pictures of {source!r}", SMALLER):
+            return from_arrays(source, arrays_of(source, shape, root, download), split, classes, shape, stats)
     if isinstance(source, str) and os.sep not in source and not source.startswith("~") and not os.path.exists(source):  # noqa: PTH110 for names too long, too
         hint = nearest(source[:100], NAMES) or f"The named sets are: {', '.join(NAMES)}; a path must exist."
         raise DataError(message("load", "a data set's name, a folder or a zip", repr(shown(source[:100])), hint))
     path = existing("load", source, "an existing folder or zip")
     rules = Rules(3, shape, min(crop, 1.0), exif, white, max_pixels)
     ask = Request(classes, read_labels(labels, path), rules, channels, on_error, memory_limit, stats)
-    return from_files(path, split, ask)
+    with memory_told("load", f"the pictures of {shown(str(path))}", SMALLER):
+        return from_files(path, split, ask)
 
 
 def check_options(**given: object) -> None:

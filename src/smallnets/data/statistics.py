@@ -1,15 +1,17 @@
 """Mean and standard deviation of a set's pixels, and how much memory there is for them."""
 
+import itertools
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..errors import DataError, message
-from .decoding import Decoder, decode_all, with_rules
+from .decoding import Broken, Decoder, decode_all, in_threads, with_rules
 
+PART = 1 << 24  # numbers of pictures whose sums are taken at once
 SAMPLE = 4096  # pictures whose mean and std stand for a whole stream
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
@@ -28,29 +30,37 @@ FACTS_OF: dict[tuple[object, ...], Facts] = {}  # so that "test" need not read "
 
 def channel_stats(images: Tensor) -> Stats:
     """Mean and standard deviation a channel over all pixels, in [0, 1]; a constant channel's std is 1."""
-    total = torch.zeros(images.shape[1], dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for part in images.split(1024):
+    return stats_of_parts(images.split(max(1, PART // max(1, images[:1].numel()))))
+
+
+def stats_of_parts(parts: Iterable[Tensor]) -> Stats:
+    """``channel_stats`` of pictures that come a few at a time; their sums are whole numbers, which float64 has all."""
+    total, squares, count = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 0
+    for part in parts:
         pixels = part.transpose(0, 1).flatten(1).float()
-        total += pixels.sum(dim=1, dtype=torch.float64)
-        squares += pixels.square_().sum(dim=1, dtype=torch.float64)
-    count = images.numel() // images.shape[1]
+        total = total + pixels.sum(dim=1, dtype=torch.float64)
+        squares = squares + pixels.square_().sum(dim=1, dtype=torch.float64)
+        count += pixels.shape[1]
     mean = total / count
     std = (squares / count - mean.square()).clamp(min=0).sqrt()
     std = torch.where(std > 0, std, 255.0)
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
-def sample(decoder: Decoder) -> Tensor:
-    """Evenly spaced pictures of a stream at one size, for their mean and std."""
-    rows = range(0, len(decoder), max(1, len(decoder) // SAMPLE))
-    few = Decoder(decoder.archive, [decoder.names[row] for row in rows], decoder.rules)
-    size = decoder.rules.size or (64, 64)
-    try:
-        return decode_all(with_rules(few, size=size), "measuring", "quiet")[0]
-    except MemoryError as error:
-        needed = f"memory for {len(few)} pictures of {decoder.rules.channels}x{size[0]}x{size[1]}"
-        raise DataError(message("load", needed, "too little", "Give a smaller size=, or stats=.")) from error
+def sampled_stats(decoder: Decoder) -> Stats:
+    """Mean and std of a stream, by evenly spaced pictures of it at one size, few of them in memory at a time.
+
+    Raises:
+        DataError: When none of them can be read.
+    """
+    few = [decoder.names[row] for row in range(0, len(decoder), max(1, len(decoder) // SAMPLE))]
+    sampled = with_rules(Decoder(decoder.archive, few, decoder.rules), size=decoder.rules.size or (64, 64))
+    found = in_threads(sampled.picture, range(len(few)), chunk=1)
+    parts = (torch.from_numpy(picture)[None] for picture in found if not isinstance(picture, Broken))
+    first = next(parts, None)
+    if first is None:
+        decode_all(sampled, "measuring", "quiet")  # which says why
+    return stats_of_parts(itertools.chain([] if first is None else [first], parts))
 
 
 def free_memory() -> int:

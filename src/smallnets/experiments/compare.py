@@ -1,8 +1,6 @@
 """Runs side by side: their curves in one picture, and a table of what they reached and what it cost."""
 
-import csv
 import html
-import io
 import json
 import os
 import statistics
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError, RunError, SmallnetsError, message
-from ..files import write_text
+from ..files import user_path, write_text
+from ..spreadsheet import csv_text
 from ..training.history import History
 from .runs import RunRecord, is_run, read_run
 
@@ -140,11 +139,8 @@ class Comparison:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a row a line, numbers in full."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.to_dict())
-        write_text(Path(path), text.getvalue())
+        rows = ([row[column] for column in COLUMNS] for row in self.to_dict())
+        write_text(path, csv_text([COLUMNS, *rows]))
 
     def to_markdown(self) -> str:
         rows = [HEAD, ["---"] * len(HEAD), *(line.cells() for line in self.lines)]
@@ -202,7 +198,7 @@ def compare(*runs: str | os.PathLike[str] | History) -> Comparison:
             path = Path(f"run {number}")
             groups.append((path, [RunRecord(path, tuple(given.rows), {}, {})]))
         else:
-            groups += find_runs(Path(given))
+            groups += find_runs(user_path("compare", "every run", given))
     names = labels([path for path, _ in groups])
     lines = [Compared(name, tuple(found)) for name, (_, found) in zip(names, groups, strict=True)]
     if empty := next((run.path for line in lines for run in line.runs if not run.rows), None):

@@ -17,7 +17,7 @@ from ..models.trained import shipped
 from ..models.vgg import VGG
 from ..surgery import freeze, grow
 from ..training.evaluate import evaluate
-from ..training.feed.samples import understand
+from ..training.feed.understand import understand
 from ..training.fit import fit
 from ..training.group import Group, current_group
 from ..training.history import History

@@ -1,7 +1,5 @@
 """What a finished experiment leaves in its folder: figures, predictions, pictures, a page; and a few lines to read."""
 
-import csv
-import io
 import math
 import os
 import platform
@@ -18,10 +16,11 @@ from ..data.imageset import ImageSet, ImageStream
 from ..files import write_text
 from ..models.base import Net
 from ..pictures import drawing
+from ..spreadsheet import csv_text
 from ..summary import summarize
 from ..training.checkpoint.run_folder import RunFolder
 from ..training.history import History
-from ..training.metrics import Metrics, Predictions, cell, natural
+from ..training.metrics import Metrics, Predictions, natural
 from ..training.options import FitOptions
 from ..training.predict import predict
 from ..warn import warn
@@ -125,18 +124,12 @@ def surroundings() -> dict[str, Any]:
 
 def with_truth(predictions: Predictions, test: Pictures) -> str:
     """The predictions as CSV, sorted by id, the true class beside the predicted one."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    name, predicted, *shares = predictions.header()
-    writer.writerow([name, predicted, "true", *shares])
-    labels: list[int] = test.labels.tolist()
-    names = list(test.classes)
-    rows: list[list[str]] = [
-        [*row[:2], cell(names[label]), *row[2:]] for row, label in zip(predictions.rows(), labels, strict=True)
-    ]
+    true = [test.classes[label] for label in test.labels.tolist()]
+    pairs = zip(predictions.rows(), true, strict=True)
+    rows: list[list[str]] = [[*row[:2], name, *row[2:]] for row, name in pairs]
     rows.sort(key=lambda row: natural(row[0]))
-    writer.writerows(rows)
-    return text.getvalue()
+    name, predicted, *shares = predictions.header()
+    return csv_text([[name, predicted, "true", *shares], *rows])
 
 
 def draw(outcome: Outcome, predictions: Predictions | None, how: Mapping[str, Any], watched: bool) -> None:

@@ -7,7 +7,6 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -71,7 +70,7 @@ class Explanation:
         Raises:
             RunError: When it cannot be written.
         """
-        write_text(Path(path), page(self))
+        write_text(path, page(self))
 
 
 def explain(
@@ -185,7 +184,11 @@ def seen(net: nn.Module, picture: Picture) -> tuple[Tensor, Tensor]:
             raise DataError(message("explain", "one picture", f"{len(found):,}", "Name one of them."))
         pixels = found[0][0]
     else:
-        pixels = torch.as_tensor(picture)
+        try:
+            pixels = torch.as_tensor(picture)
+        except (TypeError, ValueError, RuntimeError) as error:
+            got = f"a {type(picture).__name__}"
+            raise OptionError(message("explain", "a picture: a path, Pillow's, a tensor or an array", got)) from error
     if pixels.dim() != 3:
         raise DataError(message("explain", "one picture, (C, H, W)", f"shape {tuple(pixels.shape)}"))
     if pixels.is_floating_point():

@@ -54,6 +54,7 @@ def export(
     torch.Size([5, 10])
     """
     check_choice("export", "pictures", pictures, get_args(Pictures))
+    check_choice("export", "probabilities", probabilities, (True, False))
     if not isinstance(net, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(message("export", "a net", f"a {type(net).__name__}", "smallnets.load gives that of a run."))
     file, endings = as_path("export", path), (*FORMATS, ".safetensors")

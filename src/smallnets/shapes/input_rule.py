@@ -117,8 +117,3 @@ def last_side(windows: tuple[Window, ...], side: int) -> int:
     for window in windows:
         side = conv_output_size(side, *window[1:])
     return side
-
-
-def largest_side(windows: tuple[Window, ...]) -> int:
-    """The largest input side, in pixels, that leaves a single pixel behind the last window."""
-    return smallest_side(windows, 2) - 1

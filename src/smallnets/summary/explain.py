@@ -8,6 +8,7 @@ from torch import nn
 
 from ..errors import SmallnetsError, message
 from ..models.base import Net
+from ..wording import has_no_data
 from .abstract import Outside, ValueNeeded
 from .inputs import call_of_sizes
 from .probe import PERIOD, Exhausted, Probe, differs_alike
@@ -22,7 +23,6 @@ CONVOLUTIONS = (
 )
 PRODUCTS = ("matmul", "bmm", "einsum", "linear")  # whose factors need not be of one size
 WORTH = 3000  # calls of layers to try sizes with, before the sentence does without them
-NO_DATA = ("meta tensor", "meta device", "no data", "numpy", "unallocated storage")
 
 
 def explain(replica: Replica, record: Record, input_size: Any) -> str:
@@ -36,7 +36,7 @@ def explain(replica: Replica, record: Record, input_size: Any) -> str:
         advice = "Make what it writes to an attribute of the module."
         given = f"{cause} into a tensor from elsewhere in {failure.path or 'forward'}"
         return message(who, "a forward that writes only to what its module holds", given, advice)
-    if isinstance(cause, ValueNeeded) or any(words in str(cause) for words in NO_DATA):
+    if isinstance(cause, ValueNeeded) or has_no_data(cause):
         advice = "Take the decision from sizes or from Python values, or summarise the parts by themselves."
         given = f"a value read out of a tensor in {failure.path or 'forward'}"
         return message(who, "a forward whose course follows from the sizes alone", given, advice)

@@ -1,8 +1,6 @@
 """The table itself: rows and totals, and the forms that data takes."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import write_text
+from ..spreadsheet import csv_text
 from .field import Field
 from .row import Row, Shape
 
@@ -95,15 +94,11 @@ class Table:
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """The rows as CSV text, shapes written like 1x64x112x112, also written to ``path`` if there is one."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
         names = [column.name for column in dataclasses.fields(Row)]
-        writer.writerow(names)
-        for row in self.rows:
-            writer.writerow([cell(getattr(row, name)) for name in names])
+        text = csv_text([names, *([cell(getattr(row, name)) for name in names] for row in self.rows)])
         if path is not None:
-            write_text(path, buffer.getvalue(), "summary")
-        return buffer.getvalue()
+            write_text(path, text, "summary")
+        return text
 
     def to_pandas(self) -> "pd.DataFrame":
         """The rows as a pandas data frame.

@@ -13,20 +13,15 @@ from torch.utils.data import DataLoader
 
 from ..bars import bar as new_bar
 from ..data.imageset import ImageSet, ImageStream, check_labels
-from ..errors import OptionError, check_choice, check_int, check_ints, message
+from ..errors import OptionError, check_choice, check_int, check_ints, memory_told, message
 from ..facts import DataFacts, facts_of
 from ..models.storage import load
 from ..warn import warn
 from .feed.batches import Batch, in_order, plan_batches
-from .feed.samples import (
-    DataLike,
-    Samples,
-    check_classes,
-    check_first,
-    check_pictures,
-    understand,
-    workers_errors_plain,
-)
+from .feed.samples import DataLike, Samples
+from .feed.suits import check_classes, check_first, check_pictures
+from .feed.understand import understand
+from .feed.worker_errors import workers_errors_plain
 from .group import Group, current_group
 from .metrics import Metrics, metrics_from, top_hits
 from .options import Loss, Precision
@@ -78,6 +73,7 @@ def evaluate(
     359
     """
     model = load(model) if isinstance(model, str) else model
+    check_choice("evaluate", "progress", progress, (True, False))
     check_ints("evaluate", "topk", "rank", topk)
     check_ints("evaluate", "scales", "side", () if scales is None else scales)
     views = Views(model, tta, scales) if tta is not None or scales else None
@@ -99,6 +95,9 @@ def evaluate(
 def one_each(labels: Tensor) -> Tensor:
     """The weight of a batch in which every sample counts once."""
     return torch.full((), len(labels), dtype=torch.float32, device=labels.device)
+
+
+FEWER = "Take a smaller batch_size."
 
 
 class SetLoss(NamedTuple):
@@ -173,7 +172,8 @@ def forward(
     bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training
-    with bar, torch.inference_mode(), plain, workers_errors_plain(), steady as next_batch:
+    fitting = memory_told(who, f"{max(stop - start for start, stop in batches)} pictures at a time", FEWER)
+    with bar, torch.inference_mode(), plain, workers_errors_plain(), fitting, steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device, who)):
             if number == 0:
                 check_pictures(tuple(batch.images.shape[1:]), model, who)

@@ -13,7 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..errors import RunError, message
+from ..errors import RunError, SmallnetsError, first_line, message
+from ..wording import lost_connection
 from .preserve import state_tensors
 
 
@@ -39,13 +40,8 @@ class Group:
         try:
             yield
         except RuntimeError as error:
-            if self.world > 1 and "finished reduction" in str(error):
-                advice = "Freeze the others: requires_grad_(False)."
-                wanted = "every parameter to have a part in the loss, under torchrun"
-                raise RunError(message("fit", wanted, "some that have none", advice)) from error
-            lost = ("connection", "gloo", "nccl", "peer", "rendezvous", "timed out")
-            if self.world > 1 and not isinstance(error, RunError) and any(word in str(error).lower() for word in lost):
-                got = f"lost the connection to one ({str(error).splitlines()[0][:120]})"
+            if self.world > 1 and not isinstance(error, SmallnetsError) and is_lost(error):
+                got = f"lost the connection to one ({first_line(error)[:120]})"
                 advice = (
                     "Look for the first error among the processes; the same command goes on from the last checkpoint."
                 )
@@ -88,6 +84,11 @@ class Group:
         if self.world > 1:
             with self.one_message():
                 dist.barrier()
+
+
+def is_lost(error: RuntimeError) -> bool:
+    """Whether this says that another process is gone."""
+    return isinstance(error, dist.DistError) or lost_connection(error)
 
 
 def current_group(device: torch.device | None = None) -> Group:

@@ -1,7 +1,5 @@
 """What a run went through: a row an epoch."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast, overload
 
 from ..errors import OptionError, message, nearest
 from ..files import write_text
+from ..spreadsheet import csv_text
 from .options import Monitor
 from .records import PlanRecord, Row
 from .views import history_page
@@ -55,8 +54,8 @@ class History:
         Raises:
             ValueError: When there is no such column.
         """
-        if self.rows and column not in self.rows[0]:
-            known = list(self.rows[0])
+        if not isinstance(column, str) or (self.rows and column not in self.rows[0]):  # pyright: ignore[reportUnnecessaryIsInstance]
+            known = list(Row.__annotations__) if not self.rows else list(self.rows[0])
             raise OptionError(
                 message("History", f"a column of {', '.join(known)}", repr(column), nearest(column, known))
             )
@@ -78,11 +77,8 @@ class History:
         write_text(path, self.csv_text(), "History")
 
     def csv_text(self) -> str:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, tuple(Row.__annotations__), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        columns = tuple(Row.__annotations__)
+        return csv_text([columns, *([row.get(column) for column in columns] for row in self.rows)])
 
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, ax: "Axes | Sequence[Axes] | None" = None

@@ -1,14 +1,11 @@
 """What measuring gives: ``Metrics`` from ``evaluate``, ``Predictions`` from ``predict``."""
 
-import csv
-import io
 import json
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +16,9 @@ from ..data.imageset import ImageSet
 from ..data.names import listed
 from ..errors import DataError, check_choice, message
 from ..files import write_text
+from ..spreadsheet import csv_text
 from .records import PlanRecord
 from .views import metrics_page, predictions_page
-
-FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are the wide forms of the first
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +63,7 @@ class Metrics:
         """``to_dict`` as JSON text, also written to ``path`` if there is one."""
         text = json.dumps(self.to_dict(), indent=indent)
         if path is not None:
-            write_text(Path(path), text + "\n")
+            write_text(path, text + "\n")
         return text
 
     def _repr_html_(self) -> str:
@@ -115,26 +110,22 @@ class Predictions:
         """
         for name in columns or ():
             check_choice("to_csv", "every column", name, ("id", "predicted", *self.classes))
-        rows = [*self.rows(columns, raw=raw)]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header(columns, raw=raw))
-        writer.writerows(rows[number] for number in sorted(range(len(self)), key=lambda row: natural(self.ids[row])))
-        write_text(path, text.getvalue(), "Predictions")
+        rows = [*self.rows(columns)]
+        order = sorted(range(len(self)), key=lambda row: natural(self.ids[row]))
+        write_text(path, csv_text([self.header(columns), *(rows[row] for row in order)], raw), "Predictions")
 
-    def header(self, columns: Sequence[str] | None = None, *, raw: bool = False) -> list[str]:
+    def header(self, columns: Sequence[str] | None = None) -> list[str]:
         """Names of what ``rows`` gives."""
         if columns is None:
             return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
-        return [*(columns if raw else map(cell, columns))]
+        return [*columns]
 
-    def rows(self, columns: Sequence[str] | None = None, *, raw: bool = False) -> Iterator[list[str]]:
-        """A row a picture, as text; ``columns`` and ``raw`` as in ``to_csv``."""
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[list[str]]:
+        """A row a picture, as text: id, predicted class and a probability a class, or the columns of these."""
         known = ("id", "predicted", *self.classes)
         kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
         for name, label, shares in zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True):
-            names = [name, self.classes[label]]
-            row = [*(names if raw else map(cell, names)), *(f"{share:.6f}" for share in shares)]
+            row = [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
             yield [row[column] for column in kept]
 
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
@@ -146,6 +137,8 @@ class Predictions:
         from ..plots import plot_grid
 
         pictures = images.images if isinstance(images, ImageSet) else images
+        if not isinstance(pictures, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(message("grid", "pictures as a tensor or an ImageSet", f"a {type(pictures).__name__}"))
         if len(pictures) != len(self):
             raise DataError(message("grid", f"the {len(self)} pictures that were predicted", len(pictures)))
         true = None
@@ -166,16 +159,6 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def cell(text: str) -> str:
-    """A text that a spreadsheet shows and does not run: an apostrophe in front of what would be a formula.
-
-    >>> cell("=1+1"), cell("-3.5"), cell("cat")
-    ("'=1+1", '-3.5', 'cat')
-    """
-    runs = text.startswith(("\t", "\r", "\n")) or text.lstrip().startswith(FORMULA)
-    return f"'{text}" if runs and not NUMBER.fullmatch(text) else text
 
 
 def natural(text: str) -> list[Any]:

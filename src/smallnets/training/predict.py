@@ -1,7 +1,5 @@
 """``predict``: what a net says of each picture; whole, or written a batch at a time."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,9 +18,11 @@ from ..data.pictures import Source, unlabelled
 from ..errors import DataError, OptionError, check_choice, message
 from ..files import told_when_unwritten, whole_file
 from ..models.storage import load
+from ..spreadsheet import csv_text
 from ..warn import warn
 from .evaluate import forward, known_facts, named, ready
-from .feed.samples import Array, DataLike, natural_input
+from .feed.samples import Array, DataLike
+from .feed.suits import natural_input
 from .metrics import Predictions, natural
 from .options import Precision
 
@@ -186,14 +186,8 @@ def write_rows(
     """
     count = 0
     with told_when_unwritten(path, "predict"), whole_file(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-        try:
-            writer = csv.writer(text, lineterminator="\n")
-            for part in parts:
-                if not count:
-                    writer.writerow(part.header(columns, raw=raw))
-                writer.writerows(part.rows(columns, raw=raw))
-                count += len(part)
-        finally:
-            text.detach()  # the file itself is closed where it was opened
+        for part in parts:
+            rows = [*([] if count else [part.header(columns)]), *part.rows(columns)]
+            file.write(csv_text(rows, raw).encode(errors="backslashreplace"))
+            count += len(part)
     return count

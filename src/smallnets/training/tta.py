@@ -13,7 +13,7 @@ from ..errors import OptionError, check_choice, message
 from ..models.alexnet import AlexNet
 from ..models.vgg import VGG
 from ..surgery import to_fully_convolutional
-from .feed.samples import natural_input
+from .feed.suits import natural_input
 
 NAMES = (None, "flip", "ten-crop", "dense")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..errors import OptionError, WeightsError, check_choice, first_line, message
+from ..errors import OptionError, WeightsError, check_choice, first_line, memory_told, message
 from .fitting import Fit, How, entries, fit, head_path, name_of
 from .places import COUNTER
 from .refusals import refusal
@@ -77,8 +77,9 @@ def load_weights(
 
 def load_checkpoint(model: nn.Module, checkpoint: Checkpoint, how: How = How()) -> str:  # noqa: B008 - frozen
     """``load_weights`` for what has been read already."""
-    result = checked(model, checkpoint, how)
-    write(model, result)
+    with memory_told(checkpoint.name, f"its {len(checkpoint.tensors)} tensors"):
+        result = checked(model, checkpoint, how)
+        write(model, result)
     warn_of_other_stride(model, checkpoint)
     warn_of_no_numbers(checkpoint, {name: value for name, value in entries(model).items() if name in result.values})
     line = "; ".join([f"{name_of(model)}: {len(result.values)} entries from {checkpoint.name}", *result.notes])

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from ..errors import WeightsError, message
+from ..errors import SmallnetsError, WeightsError, memory_told, message
+from ..wording import forbidden_call, is_program
 from .seals import check_zip
 
 
@@ -55,20 +56,26 @@ def read_pickle(path: Path) -> object:
         WeightsError: When the file is torn, empty or changed, no checkpoint, or would run code.
     """
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"  # older files are a plain pickle, which cannot be mapped
-        if zipped:
-            refuse_packed(path)
-            check_zip(path)
-        else:
-            refuse_bombs(path, pickles_of(path))
-        with torch.serialization.safe_globals(IGNORED), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is refused below
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except WeightsError:
+        with memory_told(path.name, "its tensors"):
+            return unpickled(path)
+    except SmallnetsError:
         raise
     except Exception as error:  # a file from outside can fail in any way that a parser can
-        raise refused(path, str(error)) from None
+        raise refused(path, forbidden_call(error), is_program(error)) from None
+
+
+def unpickled(path: Path) -> object:
+    """``read_pickle``, with the errors of whatever parser it is."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"  # older files are a plain pickle, which cannot be mapped
+    if zipped:
+        refuse_packed(path)
+        check_zip(path)
+    else:
+        refuse_bombs(path, pickles_of(path))
+    with torch.serialization.safe_globals(IGNORED), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is refused
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
 
 
 def refuse_packed(path: Path) -> None:
@@ -102,19 +109,18 @@ def refuse_bombs(path: Path, pickled: bytes) -> None:
     """Say no to a pickle that would make much out of little."""
     encodes = ENCODES.search(pickled) and GROWS.search(pickled)
     if encodes or ZEROS.search(pickled):
-        raise refused(path, f"GLOBAL {'_codecs.encode' if encodes else 'builtins.bytearray'}")
+        raise refused(path, "_codecs.encode" if encodes else "builtins.bytearray")
 
 
-def refused(path: Path, reason: str) -> WeightsError:
-    """One line out of PyTorch's many."""
+def refused(path: Path, called: str | None, program: bool = False) -> WeightsError:
+    """What to say of a file, by what it would have called, or that it is a program, or else by how it begins."""
     with path.open("rb") as file:
         start = file.read(16)
-    called = re.search(r"GLOBAL ([\w.]+)", reason)
     again = "Copy or download it again."
     if called:
-        got = f"a pickle that calls {called[1]}, which was not run"
+        got = f"a pickle that calls {called}, which was not run"
         advice = "Ask its author for a state dict or a safetensors file."
-    elif "TorchScript" in reason:
+    elif program:
         got, advice = "a TorchScript archive, which is a program", "Save the state dict of its module instead."
     elif not start:
         got, advice = "an empty file", again

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from ..errors import WeightsError, first_line, message
+from ..errors import SmallnetsError, WeightsError, first_line, memory_told, message
 from ..files import whole_file
 from .seals import NO_SEAL, SEAL_KEY, check_safetensors, seal_safetensors
 
@@ -26,12 +26,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         WeightsError: When the file is torn, empty, changed since ``save`` wrote it, or no safetensors file.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with memory_told(path.name, "its tensors"), safe_open(path, "pt") as file:
             refuse_doubles(path)
             metadata = file.metadata() or {}
             check_safetensors(path, metadata)
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - no dict
-    except WeightsError:
+    except SmallnetsError:
         raise
     except Exception as error:  # a file from outside can fail in any way that a parser can
         raise torn(path, first_line(error)[:120]) from None

@@ -18,7 +18,8 @@ from smallnets.training.evaluate import measure
 from smallnets.training.feed import feed as feed_module
 from smallnets.training.feed.batches import Batch, each_in_order, plan_batches
 from smallnets.training.feed.feed import Feed, resident
-from smallnets.training.feed.samples import Samples, understand
+from smallnets.training.feed.samples import Samples
+from smallnets.training.feed.understand import understand
 from smallnets.training.group import Group
 from smallnets.training.loop import step as step_module
 from smallnets.training.loop.step import Updates

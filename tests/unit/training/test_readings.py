@@ -116,10 +116,26 @@ def test_export_and_the_command_line_know_it(folder: Path, tmp_path: Path, capsy
     assert (about["crop"], about["exif"]) == (CROP, False)
 
 
-@pytest.mark.parametrize("wrong", [{"crop": 0}, {"crop": 2}, {"crop": "all"}, {"exif": None}, {"exif": "no"}])
+WRONG: list[dict[str, Any]] = [
+    {"crop": 0}, {"crop": 2}, {"crop": "all"}, {"exif": None}, {"exif": "no"}, {"mean": "abc"}, {"mean": 0.5},
+    {"mean": (None,)}, {"std": (0.0,)}, {"std": (float("nan"),)}, {"classes": "ab"}, {"classes": (1, 2)},
+    {"channels": "3"}, {"channels": 0}, {"white": 0.5}, {"source": 5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=map(str, WRONG))
 def test_facts_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=f"DataFacts: expected {next(iter(wrong))} to be"):
         sn.DataFacts(**wrong)
+
+
+def test_facts_are_taken_from_whatever_sequence() -> None:
+    given = ([0.5], (0.5,), np.array([0.5], dtype=np.float32), torch.tensor([0.5]))
+    assert {sn.DataFacts(mean=each, std=each) for each in given} == {sn.DataFacts(mean=(0.5,), std=(0.5,))}  # type: ignore[arg-type]
+    net = sn.convnet3(1)
+    net.data_facts = {"mean": "abc", "std": (1.0,)}  # type: ignore[assignment]
+    with pytest.raises(OptionError, match="DataFacts: expected mean to be a number a channel; got 'abc'"):
+        sn.predict(net, torch.zeros(1, 3, 32, 32))
 
 
 def test_older_files_say_nothing_of_it(tmp_path: Path) -> None:

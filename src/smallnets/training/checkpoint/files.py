@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ...errors import RunError, message
+from ...errors import RunError, memory_told, message
 from ...files import told_when_unwritten, whole_file
 from ...warn import warn
 from .schema import NewerFormatError, check_format
@@ -89,8 +89,9 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         RunError: When it is torn or foreign.
     """
     try:
-        check_whole(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with memory_told("smallnets", f"the checkpoint {path}"):
+            check_whole(path)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, *BROKEN) as error:
         if isinstance(error, RunError):
             raise

@@ -161,7 +161,7 @@ class Checkpoint:
             training = None
             if "progress" in found:
                 # Older files have no weights: there every sample's was 1.
-                known = {"weight_sum": float(found["progress"].get("seen", 0)), **found["progress"]}
+                known: dict[str, Any] = {"weight_sum": float(found["progress"].get("seen", 0)), **found["progress"]}
                 progress, schedule = Progress(**known), Plateau(**found["schedule"])
                 state = (
                     found["optimizer"],

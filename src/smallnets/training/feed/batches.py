@@ -21,7 +21,9 @@ from ...data.stream import Epoch
 from ...errors import DataError, message
 from ..options import Workers
 from .origin import Stats
-from .samples import PAIRS, Samples, picture_of, unknown_stats, workers_errors_plain
+from .samples import PAIRS, Samples, picture_of
+from .suits import unknown_stats
+from .worker_errors import workers_errors_plain
 
 CHUNK = 16  # pictures of a stream that a thread reads at once
 

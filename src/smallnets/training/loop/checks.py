@@ -10,7 +10,8 @@ from ...errors import DataError, OptionError, message
 from ...warn import warn
 from ..evaluate import check_count
 from ..feed.batches import Batch
-from ..feed.samples import Samples, check_classes, check_pictures
+from ..feed.samples import Samples
+from ..feed.suits import check_classes, check_pictures
 from ..group import Group
 from ..options import FitOptions
 from ..plan.plan import Plan, logits_of

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...errors import RunError, SmallnetsError, message
 from ...summary.summarize import summarize
+from ...wording import no_memory
 from ..options import FitOptions
 
 USABLE = 0.8  # of a device's memory: the rest is the libraries' workspace, gradients of maps, and gaps
@@ -26,8 +27,8 @@ def plain_memory_error(
     """
     try:
         yield
-    except RuntimeError as error:
-        if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or no_memory(error)):
             raise
         wanted = f"a batch of {options.batch_size} to fit into the memory of {device}"
         fits = batch_that_fits(model, options, shape, total_memory(device))

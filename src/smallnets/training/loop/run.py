@@ -15,7 +15,7 @@ from ...errors import RunError, message
 from ...pictures import drawing
 from ..checkpoint.schema import Checkpoint, NetRecord, Progress, Training
 from ..evaluate import measure
-from ..feed.samples import workers_errors_plain
+from ..feed.worker_errors import workers_errors_plain
 from ..history import History, score
 from ..options import FitOptions
 from ..plan.inference import at_once

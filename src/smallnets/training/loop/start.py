@@ -13,15 +13,10 @@ from ..checkpoint.run_folder import RunFolder, check_same_run
 from ..checkpoint.schema import Checkpoint, DataRecord, Progress, checksum
 from ..feed.feed import Feed, OpenEpoch, make_feed
 from ..feed.origin import checksum_of
-from ..feed.samples import (
-    DataLike,
-    Samples,
-    check_first,
-    check_pictures,
-    in_terms_of,
-    understand,
-    workers_errors_plain,
-)
+from ..feed.samples import DataLike, Samples
+from ..feed.suits import check_first, check_pictures
+from ..feed.understand import in_terms_of, understand
+from ..feed.worker_errors import workers_errors_plain
 from ..group import Group, current_group
 from ..options import FitOptions
 from ..plan.calibrate import settle_plan

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...data.names import listed
 from ...data.stateless import key
 from ...errors import OptionError, RunError, SmallnetsError, first_line, message
 from ..checkpoint.schema import Checkpoint, Progress, Training
@@ -65,6 +66,7 @@ class Updates:
         self.scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.precision == "fp16")
         if self.scaler.is_enabled():
             begin_momentum(self.optimizer)
+        self.all_learn = False  # known after a first step, where several processes are to agree on it
         self.captured: Captured | None = None
         self.capturable = plan.graph and can_be_captured(model, options, plan.device, group.world)
         self.warm = False
@@ -131,6 +133,8 @@ class Updates:
                 kind = torch.promote_types(loss.dtype, torch.float32)
                 weight = self.val_loss.weight(labels)  # mixed pictures' as well: their other labels are the same ones
                 results.append(torch.stack([loss.detach().to(kind), weight.to(kind), hits.to(kind)]))
+        if self.group.world > 1 and not self.all_learn:
+            self._check_all_learn()
         if self.tally.every == 1 and not all_finite(results):
             return results  # where looking costs nothing, no weight learns from what is no number
         if self.options.clip_norm is not None:
@@ -162,6 +166,19 @@ class Updates:
         if not self.captured.takes(batch.images):
             return None
         return self.captured(batch.images, batch.labels, rates)
+
+    def _check_all_learn(self) -> None:
+        """Refuse a net whose gradients several processes would wait for in vain.
+
+        Raises:
+            RunError: When a parameter has no part in the loss.
+        """
+        idle = [name for name, weight in self.model.named_parameters() if weight.requires_grad and weight.grad is None]
+        if idle:
+            advice = f"Freeze {'it' if len(idle) == 1 else 'them'}: requires_grad_(False)."
+            wanted = "a part in the loss for every parameter, under torchrun"
+            raise RunError(message("fit", wanted, f"none for {listed(idle, 3)}", advice))
+        self.all_learn = True
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, of the first group of parameters: from the schedule, whoever took the step."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ...errors import OptionError
 from ...surgery import fuse
 from ..feed.batches import in_order
-from ..feed.samples import Samples, check_pictures
+from ..feed.samples import Samples
+from ..feed.suits import check_pictures
 from ..group import Group
 from ..records import PlanRecord
 from .calibrate import synchronise

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import OptionError, SmallnetsError, first_line, message
+from ...wording import no_memory
 from ..options import FitOptions
 from ..records import PlanRecord
 
@@ -81,7 +82,7 @@ def logits_of(model: nn.Module, images: Tensor, plan: Plan, who: str) -> Tensor:
         if kind != torch.float32:
             advice = "Convert it: net.float(); precision='bf16' then computes in bf16."
             raise OptionError(message(who, "a net with weights of float32", kind, advice)) from error
-        if isinstance(error, torch.OutOfMemoryError | SmallnetsError):
+        if isinstance(error, SmallnetsError) or no_memory(error):
             raise
         wanted = f"a net that takes pictures {tuple(images.shape)} and nothing else"
         got = f"one that does not ({first_line(error)[:160].rstrip('.')})"
@@ -106,7 +107,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     Raises:
         ValueError: When it is no device, or not there.
     """
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
         device = found.type if found is not None and found.type in GPUS else "cpu"
     try:

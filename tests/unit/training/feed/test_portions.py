@@ -8,7 +8,7 @@ from smallnets.data.imageset import ImageSet
 from smallnets.training.feed import feed as feed_module
 from smallnets.training.feed.batches import Batch, plan_batches
 from smallnets.training.feed.feed import Feed, batches_at_once
-from smallnets.training.feed.samples import understand
+from smallnets.training.feed.understand import understand
 from smallnets.training.group import Group
 
 IMAGES = torch.randint(0, 256, (50, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

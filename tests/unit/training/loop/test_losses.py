@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 import smallnets as sn
 from smallnets import OptionError
-from smallnets.training.feed.samples import understand
+from smallnets.training.feed.understand import understand
 from smallnets.training.loop.losses import make_loss, weights_of
 from smallnets.training.options import FitOptions
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import smallnets as sn
 from smallnets import FitOptions
-from smallnets.training.feed.samples import understand
+from smallnets.training.feed.understand import understand
 from smallnets.training.group import Group
 from smallnets.training.plan import calibrate, inference
 from smallnets.training.plan.calibrate import Timing, choose_plan
