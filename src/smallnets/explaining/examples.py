@@ -12,7 +12,8 @@ from ..errors import DataError, message
 from ..pyramid import FeaturePyramid
 from ..training.evaluate import known_facts
 from ..training.feed.batches import in_order, plan_batches
-from ..training.feed.samples import check_first, understand
+from ..training.feed.suits import check_first
+from ..training.feed.understand import understand
 
 CHANNELS, PICTURES = 6, 8  # of a layer; for each of them
 SIDE = 64  # pixels of what is kept of a picture

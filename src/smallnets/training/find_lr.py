@@ -48,7 +48,8 @@ class LRCurve:
         return plot_lr_curve(self.lrs, self.losses, self.suggestion, path)
 
     def __str__(self) -> str:
-        return f"learning rate {self.suggestion:.2g}, of {len(self.lrs)} tried from {self.lrs[0]:.2g} to {self.lrs[-1]:.2g}"
+        tried = f"{len(self.lrs)} tried from {self.lrs[0]:.2g} to {self.lrs[-1]:.2g}"
+        return f"learning rate {self.suggestion:.2g}, of {tried}"
 
     def _repr_html_(self) -> str:
         return rates_page(self.lrs, self.losses, self.suggestion)
