@@ -2,8 +2,8 @@
 
     python benchmarks/kill.py --kills 200
 
-Every run saves after each step; it is killed at a random moment after a random save, started again, and so on until it
-ends. Its last checkpoint must then equal, bit for bit, that of a run that was never killed: weights, optimiser,
+Every run saves after each step; it is killed at a random moment after a random save (two of five times a few
+milliseconds after the next save began), started again, and so on until it ends. Its last checkpoint must then equal, bit for bit, that of a run that was never killed: weights, optimiser,
 averaged weights and history. Writes kill.json beside this script.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 HERE = Path(__file__).parent
+AIMED = 0.4  # of the kills, at a save
 COMPARED = ("model", "optimizer", "average", "schedule", "history", "progress")
 
 
@@ -40,13 +41,23 @@ def kill_at_random(run_dir: Path, dice: random.Random) -> str | None:
         if now != before:
             before, saves = now, saves - 1
         time.sleep(0.0005)
-    time.sleep(dice.uniform(0, 0.03))
+    if dice.random() < AIMED:
+        while process.poll() is None and not saving(run_dir):
+            pass  # a save takes milliseconds: no sleep
+        time.sleep(dice.uniform(0, 0.004))
+    else:
+        time.sleep(dice.uniform(0, 0.03))
     if process.poll() is not None:
         assert process.returncode == 0, process.returncode
         return None
     process.kill()
     process.wait()
-    return "saving" if list(run_dir.glob(".*.part")) else "training"
+    return "saving" if saving(run_dir) else "training"
+
+
+def saving(run_dir: Path) -> bool:
+    """Whether a file is half written."""
+    return run_dir.exists() and any(name.startswith(".") and name.endswith(".part") for name in os.listdir(run_dir))
 
 
 def stamp(path: Path) -> int:
