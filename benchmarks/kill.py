@@ -57,7 +57,7 @@ def kill_at_random(run_dir: Path, dice: random.Random) -> str | None:
 
 def saving(run_dir: Path) -> bool:
     """Whether a file is half written."""
-    return run_dir.exists() and any(name.startswith(".") and name.endswith(".part") for name in os.listdir(run_dir))
+    return any(run_dir.glob(".*.part"))
 
 
 def stamp(path: Path) -> int:
