@@ -172,7 +172,7 @@ def forward(
     bar = new_bar(total=samples.count, desc="evaluating", unit="img", disable=None if progress else True, leave=False)
     steady = steady_threads(model, plan.device)
     plain, done = without_autocast(plan.device), 0  # what the caller computes of the logits is in fp32, as in training
-    fitting = memory_told(who, f"{max(stop - start for start, stop in batches)} pictures at a time", FEWER)
+    fitting = memory_told(who, f"{max((stop - start for start, stop in batches), default=0)} pictures at a time", FEWER)
     with bar, torch.inference_mode(), plain, workers_errors_plain(), fitting, steady as next_batch:
         for number, batch in enumerate(in_order(samples, batches, plan.device, who)):
             if number == 0:

@@ -28,7 +28,7 @@ def plain_memory_error(
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, torch.OutOfMemoryError) or no_memory(error)):
+        if not no_memory(error):
             raise
         wanted = f"a batch of {options.batch_size} to fit into the memory of {device}"
         fits = batch_that_fits(model, options, shape, total_memory(device))

@@ -114,12 +114,13 @@ def test_torchrun_cannot_end_a_process_in_the_middle_of_its_message(
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a system without hang-ups")
 def test_a_closed_terminal_waits_but_nohups_wish_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     reached = False
-    with pytest.raises(SystemExit, match="129"), deferred_signals():
-        signal.raise_signal(signal.SIGHUP)
-        reached = True
-    assert reached
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup themselves
     try:
+        with pytest.raises(SystemExit, match="129"), deferred_signals():
+            signal.raise_signal(signal.SIGHUP)
+            reached = True
+        assert reached
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with deferred_signals() as stop:
             signal.raise_signal(signal.SIGHUP)
         assert stop.signal is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
