@@ -84,6 +84,7 @@ TIMM = [
 ]
 SMP = ["Unet", "UnetPlusPlus", "FPN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "Linknet", "MAnet", "PAN", "UPerNet"]
 TOOLS = ("smallnets", "FlopCounterMode", "torchinfo", "fvcore", "ptflops", "thop", "calflops")
+NAMES = {"macs": "MACs", "params": "parameters"}
 SECONDS = 150  # that a net may take
 
 
@@ -292,12 +293,9 @@ def percent(value: float | None, right: float) -> str:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The page's tables."""
+    """The page's tables: the sums, then what every net gave, folded."""
     nets = report["nets"]
-    lines = [f"| net | side | MACs | {' | '.join(TOOLS)} |", f"|---|---|---|{'---|' * len(TOOLS)}"]
-    for name, net in nets.items():
-        cells = [percent(net["macs"][tool], net["macs"]["oracle"]) for tool in TOOLS]
-        lines.append(f"| {name} | {net['side']} | {net['macs']['oracle']:,} | {' | '.join(cells)} |")
+    lines = [f"| exact, within 1 %, of {len(nets)} | {' | '.join(TOOLS)} |", f"|---|{'---|' * len(TOOLS)}"]
     for what in ("macs", "params"):
         cells = []
         for tool in TOOLS:
@@ -305,8 +303,15 @@ def table(report: dict[str, Any]) -> str:
             exact = sum(value == right for value, right in pairs)
             near = sum(value is not None and abs(value / right - 1) <= 0.01 for value, right in pairs)
             cells.append("-" if tool == "FlopCounterMode" and what == "params" else f"{exact}, {near}")
-        lines.append(f"| **{what}: exact, within 1 %, of {len(nets)}** | | | {' | '.join(cells)} |")
-    lines += ["", "| net | parameters | training memory, bytes | smallnets | map | field, measured | smallnets |"]
+        lines.append(f"| {NAMES[what]} | {' | '.join(cells)} |")
+    lines += ["", "<details>", f"<summary>MACs of each of the {len(nets)} nets</summary>", ""]
+    lines += [f"| net | side | MACs | {' | '.join(TOOLS)} |", f"|---|---|---|{'---|' * len(TOOLS)}"]
+    for name, net in nets.items():
+        cells = [percent(net["macs"][tool], net["macs"]["oracle"]) for tool in TOOLS]
+        lines.append(f"| {name} | {net['side']} | {net['macs']['oracle']:,} | {' | '.join(cells)} |")
+    lines += ["", "</details>", "<details>"]
+    lines += ["<summary>Parameters, training memory and receptive field of each</summary>", ""]
+    lines += ["| net | parameters | training memory, bytes | smallnets | map | field, measured | smallnets |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, net in nets.items():
         memory, seen = net["training_memory"], net["receptive_field"]
@@ -320,7 +325,7 @@ def table(report: dict[str, Any]) -> str:
         else:
             cells += ["-", "-", "-"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "</details>"])
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import smallnets as sn
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 HEADS = ("recipe", "test accuracy", "reported", "epochs", "pictures", "on")
 
 

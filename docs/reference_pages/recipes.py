@@ -19,6 +19,8 @@ the net, what it reads, how it is trained and tested. Run one with `smallnets re
 
 Accuracies are fractions of the test split. *Reported* is what the source says, *here* what was measured with this
 library: on what machine and data stands in the recipe's section. An empty place means that nobody measured it.
+*System* says which of the nine reports a recipe rebuilds, R1 to R9; the others are ours. `cifar10-jpeg.zip` is CIFAR-10
+as JPEGs, whose pictures have lost some detail.
 
 """
 

@@ -60,4 +60,5 @@ def test_every_result_can_be_shown() -> None:
     import measured
 
     names = [path.stem for path in measured.RESULTS.glob("*.json")]
+    assert "r8-lenet5-digits" in names
     assert measured.table(names).count("\n") > len(names)

@@ -64,6 +64,12 @@ def test_help_of_every_command(run: Run, command: str) -> None:
     assert code == 0 and f"Usage: smallnets {command}".rstrip() in out
 
 
+def test_the_help_begins_with_what_one_does_first(run: Run) -> None:
+    lines = run("--help")[1].partition("Commands:\n")[2].splitlines()
+    found = [line.split()[0] for line in lines if line.strip()]
+    assert found[:3] == ["fit", "evaluate", "predict"] and found[-1] == "compare" and len(found) == 11
+
+
 def test_help_keeps_what_stands_in_square_brackets(run: Run) -> None:
     out = run("fit", "--help")[1]
     assert out.count("[net's own]") >= 7 and "[runs/NET-DATA]" in out and "[default: 0.9]" in out

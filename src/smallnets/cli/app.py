@@ -1,12 +1,26 @@
 """The program itself: its name, version and options of every command. The commands are in the files beside it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .._version import __version__
 
+# What one does with a net first, then what one looks at, then many runs.
+ORDER = ("fit", "evaluate", "predict", "explain", "export", "list", "show", "diagnose", "recipe", "sweep", "compare")
+
+
+class InReadingOrder(TyperGroup):
+    """The commands in ``ORDER``, not in the order in which their files happen to be imported."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.commands = dict(sorted(self.commands.items(), key=lambda item: ORDER.index(item[0])))
+
+
 app = typer.Typer(
+    cls=InReadingOrder,
     add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

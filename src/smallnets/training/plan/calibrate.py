@@ -139,8 +139,9 @@ def choose_plan(
         trials.consider(compiled_too)
     plan = compiled_too if options.compile is True else trials.best.plan
     gain, spent = trials.plain.seconds / trials.best.seconds, time.perf_counter() - started
-    ways = counted(len(trials.found), "way")
-    return plan, f"{plan.words()} ({gain:.2f} x {plain.words()}; {ways} timed in {spent:.1f} s)"
+    timed = f"{counted(len(trials.found), 'way')} timed in {spent:.1f} s"
+    faster = "" if plan == plain else f"{gain:.2f} times as fast as {plain.words()}; "
+    return plan, f"{plan.words()} ({faster}{timed})"
 
 
 class Trials:
