@@ -22,6 +22,10 @@ class UnknownOptionError(OptionError, TypeError):
     """A keyword that a builder does not have: Python's own TypeError, and like every wrong argument a ValueError."""
 
 
+class PlaceError(OptionError, IndexError):
+    """A place outside of a set: Python's own IndexError, and like every wrong argument a ValueError."""
+
+
 class ShapeError(SmallnetsError, ValueError):
     """A size that a layer or a net cannot take."""
 
@@ -98,8 +102,10 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
     >>> nearest("resnet21", ["resnet20", "resnet32"])
     "Did you mean 'resnet20'?"
     """
+    number = isinstance(given, int) and not isinstance(given, bool)  # a text of the same digits may be meant
+    if not (isinstance(given, str) or number):
+        return ""  # nobody misspells what is no text
     text = str(given)
-    number = isinstance(given, int | float)  # for which a text of the same digits may be meant
     others = [str(value) for value in allowed if str(value) != text or (number and isinstance(value, str))]
     found = get_close_matches(text, others, n=10, cutoff=0.5)
     if not found:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OptionError, RunError, SmallnetsError, first_line, message
+from .errors import OptionError, RunError, SmallnetsError, first_line, message, shortened
 from .wording import disk_full, unwritten
 
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -113,6 +113,14 @@ def is_stream(path: Path) -> bool:
     return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there; nothing is under a name that no file can have, where a Path's own methods raise."""
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def user_path(who: str, option: str, given: object) -> Path:
     """A path that a user gave, its ``~`` written out.
 
@@ -123,9 +131,23 @@ def user_path(who: str, option: str, given: object) -> Path:
     if not isinstance(text, str) or not text or "\0" in text:
         raise OptionError(message(who, f"{option} to be a path", repr(given)[:100]))
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError as error:
         raise OptionError(message(who, f"{option} to be a path", repr(text[:100]), f"{first_line(error)}")) from None
+    if why := unreachable(path):
+        raise OptionError(message(who, f"{option} to be a path", f"{shortened(repr(text), 100)} ({why})"))
+    return path
+
+
+def unreachable(path: Path) -> str | None:
+    """Why the system cannot even look whether something is there: a name too long, a folder that is closed, no text."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return None if error.errno in (errno.ENOENT, errno.ENOTDIR) else error.strerror
+    except ValueError:
+        return "no name that a file can have"
+    return None
 
 
 def part_of(path: Path) -> Path:

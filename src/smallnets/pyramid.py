@@ -109,8 +109,10 @@ def feature_pyramid(
     if strides is not None:
         check_ints("feature_pyramid", "strides", "stride", strides)
     for option, given, kind in (("stages", stages, Iterable), ("names", names, Mapping)):
-        if given is not None and not isinstance(given, kind):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OptionError(message("feature_pyramid", f"{option} to be a {kind.__name__.lower()}", repr(given)))
+        numbers = isinstance(given, Tensor)  # one can be gone through, too, or says that it can
+        if given is not None and (numbers or not isinstance(given, kind)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            wanted = "an iterable of names" if kind is Iterable else "a mapping"
+            raise OptionError(message("feature_pyramid", f"{option} to be {wanted}", repr(given)))
     own, known = known_stages(model)
     if strides is not None:
         if stages is not None:

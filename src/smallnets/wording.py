@@ -33,9 +33,11 @@ def says(error: BaseException, words: tuple[str, ...]) -> bool:
 
 
 def no_memory(error: BaseException) -> bool:
-    """Whether memory, or room for a thread, ran out; PyTorch has a class of its own for a GPU's only."""
-    of_a_gpu = type(error).__name__ == "OutOfMemoryError"  # by name: this file is below whatever imports torch
-    return of_a_gpu or isinstance(error, MemoryError) or says(error, NO_MEMORY)
+    """Whether memory, or room for a thread, ran out; PyTorch has a class of its own for a GPU's only.
+
+    That class is known by its name: this file does not import torch.
+    """
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or says(error, NO_MEMORY)
 
 
 def too_large(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ A process costs seconds to start, so each looks at all that its number of proces
 """
 
 import contextlib
+import copy
 import json
 import os
 import sys
@@ -113,6 +114,7 @@ def train(folder: Path) -> dict[str, Any]:
         "weights": everybodys([float(t.double().sum()) for t in normed.state_dict().values()]),
         "measured": measured(),
         "weighted": weighted(train),
+        "taught": taught(train),
     }
 
 
@@ -124,6 +126,21 @@ def weighted(train: ImageSet) -> list[float]:
     found = sn.fit(net, part, epochs=1, class_weights=weights, **{**still, "batch_size": 32})["loss"][0]
     logits = net((part.images / 255 - part.mean[0]) / part.std[0])
     return [found, nn.functional.cross_entropy(logits, part.labels, weights).item()]
+
+
+def taught(train: ImageSet) -> float:
+    """How far the weights after an update with weights of classes are from those of torch's loss of all its samples."""
+    torch.manual_seed(2)
+    net, weights, part = sn.lenet5(), torch.linspace(0.1, 9, 10), train[:60]
+    big = copy.deepcopy(net)
+    how: dict[str, Any] = {"optimizer": "sgd", "momentum": 0, "weight_decay": 0, "schedule": "constant", "lr": 0.1}
+    how |= {**COMMON, "augment": "none", "batch_size": 20, "accumulate": 3}
+    sn.fit(net, part, epochs=1, class_weights=weights, **how)
+    logits = big((part.images / 255 - part.mean[0]) / part.std[0])
+    nn.functional.cross_entropy(logits, part.labels, weights).backward()
+    torch.optim.SGD(big.parameters(), lr=0.1).step()
+    pairs = zip(net.parameters(), big.parameters(), strict=True)
+    return max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
 
 
 class Gone(BaseException):

@@ -77,6 +77,10 @@ def test_the_loss_of_an_epoch_is_that_of_all_with_weights_of_classes(
         assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_update_with_weights_of_classes_is_that_of_one_big_batch(alone: dict[str, Any], two: dict[str, Any]) -> None:
+    assert alone["taught"] < 1e-6 and two["taught"] < 1e-6
+
+
 def test_every_sample_is_seen_once(alone: dict[str, Any], two: dict[str, Any]) -> None:
     assert alone["seen"] == two["seen"] == list(range(203))
 

@@ -374,6 +374,25 @@ def test_fit_starts_from_weights_and_holds_a_part(run: Run, caplog: pytest.LogCa
     )
 
 
+def test_an_interrupted_run_goes_on_from_its_own_start_only(run: Run) -> None:
+    command = ("fit", "lenet5", "--data", "digits", "--limit", "60", "--epochs", "1", "--run-dir", "r")
+    start = ("--weights", "digits", "--freeze", "features")
+    assert run(*command, *start)[0] == 0
+    Path("r/report.json").unlink()  # as of a run that was stopped on its way
+    assert json.loads(Path("r/config.json").read_text())["start"] == {"weights": "digits", "frozen": "features"}
+    for other, expected in (((), "--weights digits"), (("--weights", "digits"), "--freeze features")):
+        code, _, err = run(*command, *other)
+        assert code == 2 and f"expected {expected}, as the run in r had it; got None." in err
+    assert run(*command, *start)[0] == 0
+    assert json.loads(Path("r/config.json").read_text())["start"] == {"weights": "digits", "frozen": "features"}
+    plain = ("fit", "lenet5", "--data", "digits", "--limit", "60", "--epochs", "1", "--run-dir", "p")
+    assert run(*plain)[0] == 0 and "start" not in json.loads(Path("p/config.json").read_text())
+    Path("p/report.json").unlink()
+    assert run(*plain, "--weights", "digits")[0] == 2
+    Path("p/config.json").write_text("{")  # nobody can tell: it goes on, and writes it anew
+    assert run(*plain)[0] == 0 and json.loads(Path("p/config.json").read_text())["parameters"] == 61_706
+
+
 def test_fit_goes_on_from_the_file_of_another_run(run: Run) -> None:
     seven = ("fit", "lenet5", "--data", "digits", "--classes", "0,1,2,3,4,5,6", "--epochs", "1", "--limit", "70")
     assert run(*seven, "--run-dir", "a")[0] == 0

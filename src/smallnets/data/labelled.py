@@ -3,6 +3,7 @@
 N pictures, C channels, H W pixels.
 """
 
+import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..errors import DataError, check_int, check_number, message
+from ..errors import DataError, OptionError, PlaceError, check_int, check_number, first_line, message, shortened
 from .augment import Augmentation
 from .loader import Augment, Loader
 from .views import figure_of, page_of
@@ -128,14 +129,12 @@ class Labelled(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: Index) -> Self: ...
     def __getitem__(self, index: int | Index) -> "tuple[Tensor, int] | Self":
         """One sample for an int; for a slice, a list or a tensor (of numbers or truths) a set of its own."""
-        if isinstance(index, Tensor) and index.dim() == 0:  # as a Subset hands over
-            index = int(index)
-        if isinstance(index, int | np.integer):
-            index = int(index)
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} pictures")
-            return self._picture(index % len(self)), int(self.labels[index])
-        return self._take(torch.arange(len(self))[as_index(index)])
+        place = as_place(index)
+        if place is None:
+            return self._take(as_rows(index, len(self)))
+        if not -len(self) <= place < len(self):
+            raise PlaceError(message("ImageSet", f"a place among {len(self)} pictures", place))
+        return self._picture(place % len(self)), int(self.labels[place])
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Self, Self]:
         """Split off a fraction of every class: ``rest, part = pictures.split(0.1, seed=0)``.
@@ -155,13 +154,41 @@ class Labelled(Dataset[tuple[Tensor, int]]):
         )
 
 
-def as_index(index: Index) -> "slice | Tensor":
-    if isinstance(index, slice):
-        return index
-    if isinstance(index, Tensor):
-        return index.cpu()
-    chosen = torch.as_tensor(np.asarray(index))
-    return chosen if len(chosen) else chosen.long()
+def as_place(index: object) -> int | None:
+    """One place: an int, NumPy's too, or a tensor of one, as a Subset hands over; None for what may be several."""
+    if getattr(index, "ndim", 0):
+        return None
+    try:
+        return operator.index(index)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    except (TypeError, RuntimeError):
+        return None
+
+
+def as_rows(index: object, count: int) -> Tensor:
+    """Places among ``count``, from 0 on, int64 (chosen,).
+
+    Raises:
+        OptionError: When the index is none: no slice, and no list of numbers or of as many truths.
+        PlaceError: When a place is outside.
+    """
+    wanted, got = "a number, a slice, or a list of numbers or of truths", shortened(" ".join(repr(index).split()), 80)
+    try:
+        if isinstance(index, slice):
+            return torch.tensor(range(count)[index], dtype=torch.int64)  # also backwards, which torch does not know
+        chosen = index.cpu().numpy() if isinstance(index, Tensor) else np.asarray(index)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise OptionError(message("ImageSet", wanted, f"{got} ({first_line(error)})")) from error
+    if chosen.ndim != 1 or (len(chosen) and chosen.dtype.kind not in "biu"):
+        raise OptionError(message("ImageSet", wanted, got))
+    if chosen.dtype.kind == "b":
+        if len(chosen) != count:
+            raise OptionError(message("ImageSet", f"a truth for each of {count} pictures", f"{len(chosen)} truths"))
+        return torch.from_numpy(np.flatnonzero(chosen))
+    outside = chosen[(chosen < -count) | (chosen >= count)]
+    if len(outside):
+        raise PlaceError(message("ImageSet", f"places among {count} pictures", outside[0]))
+    rows = torch.from_numpy(chosen.astype(np.int64))
+    return torch.where(rows < 0, rows + count, rows)
 
 
 def check_labels(who: str, labels: Tensor, classes: int) -> None:

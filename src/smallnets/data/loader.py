@@ -55,6 +55,7 @@ class Loader:
         check_int("loader", "batch_size", batch_size)
         check_int("loader", "workers", workers, 0)
         check_choice("loader", "shuffle", shuffle, (False, True))
+        check_choice("loader", "normalise", normalised, (True, False))
         if pictures.shape is None:
             raise DataError(message("loader", "pictures of one size", "several", "Give size= to load()."))
         if not isinstance(augment, str) and not callable(augment):
@@ -72,7 +73,7 @@ class Loader:
         epoch, self.epoch = self.epoch, self.epoch + 1
         count = len(self.pictures)
         visited = order(self.seed, epoch, count) if self.shuffle else torch.arange(count)
-        batches = visited.split(self.batch_size)
+        batches = visited.split(min(self.batch_size, max(1, count)))
         if self.workers == 0:
             yield from (self._batch(index, epoch) for index in batches)
             return

@@ -57,6 +57,7 @@ def diagnose(
     started = time.perf_counter()
     model = check_model(model)
     check_loss(loss)
+    check_choice("diagnose", "training", training, (True, False))
     if num_classes is not None:
         check_int("diagnose", "num_classes", num_classes)
     batch = None if data is None else first_pictures(data)

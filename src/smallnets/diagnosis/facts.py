@@ -161,6 +161,8 @@ def backward(facts: Facts, outputs: Sequence[Tensor]) -> None:
     for output in outputs:  # auxiliary heads train, too
         try:
             value = facts.loss(output, facts.labels)
+            if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"the loss is a {type(value).__name__}, not a tensor")
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             facts.loss_failure = facts.loss_failure or error
             continue
@@ -204,7 +206,7 @@ def make_facts(
     if batch is None:
         count = PICTURES if max(input_size[1:], default=1) < LARGE else PICTURES // 2
         images = torch.randn(count, *input_size, generator=torch.Generator().manual_seed(NOISE), device="cpu")
-        labels = torch.arange(count, device="cpu") % (num_classes or 2)
+        labels = torch.arange(count, device="cpu") % min(num_classes or 2, count)
     else:
         images, labels = batch
     images, labels = images.to(like.device, like.dtype), labels.to(like.device)

@@ -16,6 +16,8 @@ from ..models.build import build
 from ..models.trained import shipped
 from ..models.vgg import VGG
 from ..surgery import freeze, grow
+from ..training.checkpoint.files import LAST, PREVIOUS
+from ..training.checkpoint.run_folder import RunFolder
 from ..training.evaluate import evaluate
 from ..training.feed.understand import understand
 from ..training.fit import fit
@@ -103,6 +105,7 @@ class Experiment:
             yield from self._introduction(net, splits)
             if said:
                 yield said
+            RunFolder(self.folder).note_start(self._start)
         history = fit(net, splits.train, splits.val, options=self.settings)
         if done is not None and done["epochs"] == len(history) and self._asks_as(done):
             yield from self._told_again(done, group)
@@ -115,7 +118,10 @@ class Experiment:
         return {"weights": self.weights, "frozen": self.frozen}
 
     def _check_start(self, done: Mapping[str, Any] | None) -> None:
-        """The weights of a run that is complete are not taken for those of another start."""
+        """A run, complete or interrupted, is not taken for one of another start."""
+        interrupted = any((self.folder / name).exists() for name in (LAST, PREVIOUS))
+        if done is None and interrupted:
+            done = RunFolder(self.folder).start
         for option, name in (("--weights", "weights"), ("--freeze", "frozen")):
             if done is not None and done.get(name) != self._start[name]:
                 expected = f"{option} {done.get(name)}, as the run in {self.folder} had it"

@@ -210,10 +210,10 @@ def recipe(name: str | os.PathLike[str]) -> Recipe:
     >>> recipe("r4-vgg16-three").reported.test_accuracy
     0.93
     """
-    text = str(name)
+    text = os.fspath(name) if isinstance(name, os.PathLike) else name
+    check_text("recipe", "name", text)
     if text.endswith(".toml"):
         return read_recipe(Path(text))
-    check_text("recipe", "name", text)
     if text not in (names := list_recipes()):
         close = difflib.get_close_matches(text, names, n=1, cutoff=0.3)
         advice = f"Did you mean {close[0]!r}?" if close else "See them all: smallnets recipe list."

@@ -212,6 +212,6 @@ def number_of(target: str | int, classes: Sequence[str]) -> int:
         else:
             check_choice("explain", "target", target, classes)
             return list(classes).index(target)
-    if isinstance(target, bool) or not 0 <= target < len(classes):
+    if isinstance(target, bool) or not isinstance(target, int) or not 0 <= target < len(classes):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(message("explain", f"target below {len(classes)}, or a class's name", repr(target)))
     return target

@@ -25,7 +25,9 @@ def entry(name: str) -> Entry:
         ValueError: When there is no such net; what to write instead or the nearest name is said.
     """
     if not isinstance(name, str) or name not in ENTRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-        advice = names.advice(str(name), ENTRIES) or f"The nets are: {', '.join(sorted(ENTRIES))}."
+        advice = (
+            isinstance(name, str) and names.advice(name, ENTRIES)
+        ) or f"The nets are: {', '.join(sorted(ENTRIES))}."
         raise OptionError(message("build", "the name of a net", repr(name), advice))
     return ENTRIES[name]
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from ..errors import SmallnetsError, WeightsError, message
 from ..facts import DataFacts, facts_of, leave_facts
+from ..files import is_there
 from ..weights import Uninitialised, as_path, load_checkpoint, read_net, unwrapped, write_net
 from .base import Net
 from .build import build
@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> Net:
     ...
     smallnets.errors.WeightsError: there/is/none.safetensors: expected a file with weights; got no such file.
     """
-    if isinstance(path, str) and is_trained_name(path) and not Path(path).exists():
+    if isinstance(path, str) and is_trained_name(path) and not is_there(path):
         path = trained(path).path
     checkpoint, config, dtype = read_net(path)
     try:

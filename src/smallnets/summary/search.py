@@ -38,7 +38,7 @@ def min_input_size(
     """
     check_batch_size("min_input_size", batch_size)
     check_choice("min_input_size", "training", training, (True, False))
-    replica = Replica(model)
+    training, replica = bool(training), Replica(model)
     tried: list[str] = []
     for words, make in pictures(replica, model, channels, input):
         probe = Probe(replica, make, training, batch_size)

@@ -111,6 +111,11 @@ class SetLoss(NamedTuple):
     mean: Loss = F.cross_entropy
     weight: Callable[[Tensor], Tensor] = one_each
 
+    @property
+    def weighted(self) -> bool:
+        """Whether a batch's weight is more than its size."""
+        return self.weight is not one_each
+
 
 class Ready(NamedTuple):
     """A net that is ready to be asked: as fast as it gets, how to run it, what that gains, and what to look at."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..data.imageset import ImageSet
 from ..data.names import listed
-from ..errors import DataError, check_choice, message
+from ..errors import DataError, OptionError, check_choice, check_int, check_number, message, shortened
 from ..files import write_text
 from ..spreadsheet import csv_text
 from .records import PlanRecord
@@ -61,6 +61,9 @@ class Metrics:
 
     def to_json(self, path: str | os.PathLike[str] | None = None, *, indent: int | None = None) -> str:
         """``to_dict`` as JSON text, also written to ``path`` if there is one."""
+        if indent is not None:
+            check_int("to_json", "indent", indent, 0)
+            check_number("to_json", "indent", indent, 0, below=100)
         text = json.dumps(self.to_dict(), indent=indent)
         if path is not None:
             write_text(path, text + "\n")
@@ -108,8 +111,6 @@ class Predictions:
             ValueError: When a column is none of those.
             RunError: When it cannot be written.
         """
-        for name in columns or ():
-            check_choice("to_csv", "every column", name, ("id", "predicted", *self.classes))
         rows = [*self.rows(columns)]
         order = sorted(range(len(self)), key=lambda row: natural(self.ids[row]))
         write_text(path, csv_text([self.header(columns), *(rows[row] for row in order)], raw), "Predictions")
@@ -118,12 +119,20 @@ class Predictions:
         """Names of what ``rows`` gives."""
         if columns is None:
             return ["id", "predicted", *(f"p_{name}" for name in self.classes)]
+        return self._chosen("header", columns)
+
+    def _chosen(self, who: str, columns: Sequence[str]) -> list[str]:
+        """The columns that were asked for, each of which there is."""
+        if isinstance(columns, str | bytes) or not isinstance(columns, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message(who, "columns to be a list of names", shortened(repr(columns), 80)))
+        for name in columns:
+            check_choice(who, "every column", name, ("id", "predicted", *self.classes))
         return [*columns]
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[list[str]]:
         """A row a picture, as text: id, predicted class and a probability a class, or the columns of these."""
         known = ("id", "predicted", *self.classes)
-        kept = range(len(known)) if columns is None else [known.index(name) for name in columns]
+        kept = range(len(known)) if columns is None else [known.index(name) for name in self._chosen("rows", columns)]
         for name, label, shares in zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True):
             row = [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
             yield [row[column] for column in kept]
@@ -137,7 +146,7 @@ class Predictions:
         from ..plots import plot_grid
 
         pictures = images.images if isinstance(images, ImageSet) else images
-        if not isinstance(pictures, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(pictures, Tensor) or pictures.dim() == 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise DataError(message("grid", "pictures as a tensor or an ImageSet", f"a {type(pictures).__name__}"))
         if len(pictures) != len(self):
             raise DataError(message("grid", f"the {len(self)} pictures that were predicted", len(pictures)))

@@ -103,7 +103,7 @@ class FitOptions:
             check_number(who, "ema", self.ema, 0, below=1)
         if self.clip_norm is not None:
             check_number(who, "clip_norm", self.clip_norm, 0)
-        if self.workers != "auto":
+        if not isinstance(self.workers, str) or self.workers != "auto":
             check_int(who, "workers", self.workers, 0)
         object.__setattr__(self, "class_weights", class_weights(self.class_weights))
         choices: dict[str, tuple[object, ...]] = {
@@ -116,6 +116,9 @@ class FitOptions:
             check_choice(who, name, getattr(self, name), allowed)
         for name in ("optimizer", "schedule", "loss", "augment"):
             check_callable(name, getattr(self, name))
+        if not isinstance(self.callbacks, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            advice = "Put a single one into a list."
+            raise OptionError(message(who, "a list of callbacks", repr(self.callbacks), advice))
         for callback in self.callbacks:
             if not callable(callback):
                 raise OptionError(message(who, "callbacks that can be called", repr(callback)))

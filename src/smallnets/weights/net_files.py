@@ -11,6 +11,7 @@ from torch import nn
 
 from .._version import __version__
 from ..errors import OptionError, WeightsError, check_choice, message
+from ..files import is_there
 from .paths import as_path, existing_file, unwritten
 from .pickles import read_pickle
 from .safetensor_files import write_safetensors
@@ -76,7 +77,7 @@ def read_net(source: str | os.PathLike[str]) -> tuple[Checkpoint, dict[str, Any]
         WeightsError: When it is torn, was written neither by ``save`` nor by ``fit``, or in a newer format.
     """
     path = as_path("load", source)
-    of_run = path.is_dir() or path.suffix == ".ckpt"
+    of_run = (is_there(path) and path.is_dir()) or path.suffix == ".ckpt"
     checkpoint = read_run(path) if of_run else from_file(existing_file("load", path))
     found = checkpoint.metadata
     config = found.get("config")

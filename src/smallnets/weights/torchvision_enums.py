@@ -5,13 +5,13 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import WeightsError, first_line, message, nearest
+from ..files import is_there
 
 NAME = re.compile(r"(\w+_Weights\.)?(DEFAULT|IMAGENET1K_\w+)")
 
@@ -29,7 +29,7 @@ def as_member(source: object, zoo_name: str) -> Enum | None:
     if isinstance(source, Enum):
         return source
     text = os.fspath(source) if isinstance(source, os.PathLike) else source
-    if not isinstance(text, str) or not NAME.fullmatch(text) or Path(text).exists():
+    if not isinstance(text, str) or not NAME.fullmatch(text) or is_there(text):
         return None
     from torchvision import models
 

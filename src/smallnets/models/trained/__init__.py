@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import OptionError, WeightsError, message, nearest
+from ...files import is_there
 
 FOLDER = Path(__file__).parent
 
@@ -93,7 +94,7 @@ def shipped(net: str, weights: object) -> TrainedNet | None:
     for one in found:
         if one.weights == weights:  # whatever file or folder of that name lies around
             return one
-    if weights.isupper() or weights == "imagenet" or Path(weights).expanduser().exists():
+    if weights.isupper() or weights == "imagenet" or is_there(weights):
         return None  # torchvision's, or a file without an ending
     raise WeightsError(
         message(net, "the name of trained weights or a file", repr(weights), offers(net, weights, found))

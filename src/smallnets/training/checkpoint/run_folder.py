@@ -18,6 +18,8 @@ from .files import BEST, LAST, PREVIOUS, read_checkpoint, read_newest, write_che
 from .lock import Lock
 from .schema import Checkpoint, DataRecord, NetRecord, changes_of
 
+CONFIG = "config.json"
+
 
 class RunFolder:
     """A folder that one run writes to and that the same run goes on from."""
@@ -84,6 +86,30 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(content, indent=2) + "\n")
+
+    def write_config(self, content: Mapping[str, Any]) -> None:
+        """What the run is, for people; what it started from stays noted."""
+        start = {"start": found} if (found := self.start) else {}
+        self.write_json(CONFIG, {**content, **start})
+
+    def note_start(self, start: Mapping[str, str | None]) -> None:
+        """Note what the net is before its first step: ``fit`` itself cannot know where its weights come from."""
+        given = {name: text for name, text in start.items() if text is not None}
+        if given != (self.start or {}):
+            self.write_json(CONFIG, {**(self._config() or {}), "start": given})
+
+    @property
+    def start(self) -> dict[str, Any] | None:
+        """What was noted of the start; None where nobody can tell."""
+        found = (self._config() or {"start": None}).get("start", {})
+        return found if isinstance(found, dict) else None
+
+    def _config(self) -> dict[str, Any] | None:
+        """What config.json holds; None where there is none that can be read, and the run writes it anew."""
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            found = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else None
+        return None
 
     def write_history(self, history: History) -> None:
         self._write("metrics.csv", history.csv_text())

@@ -20,6 +20,8 @@ from ..feed.origin import labels_of
 from ..feed.samples import Samples
 from ..options import FitOptions, Loss, parse_mix
 
+SMALLEST = torch.finfo(torch.float32).tiny
+
 
 def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None = None) -> tuple[Loss, SetLoss]:
     """The loss to train with, and the one to measure a set with: without label smoothing.
@@ -35,13 +37,14 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
     if isinstance(options.loss, str):
         smoothing, own_weights = options.label_smoothing, None if weights is None else weights.to(device)
 
-        def smoothed(logits: Tensor, labels: Tensor) -> Tensor:
-            return F.cross_entropy(logits, labels, own_weights, label_smoothing=smoothing)
-
         if own_weights is None:
-            return smoothed, SetLoss()
-        unsmoothed = functools.partial(F.cross_entropy, weight=own_weights)
-        return smoothed, SetLoss(unsmoothed, functools.partial(weight_of, own_weights))
+            return functools.partial(F.cross_entropy, label_smoothing=smoothing), SetLoss()
+        weight = functools.partial(weight_of, own_weights)
+        plain, smoothed = (
+            over_weights(functools.partial(F.cross_entropy, weight=own_weights, label_smoothing=share), weight)
+            for share in (0.0, smoothing)
+        )
+        return smoothed, SetLoss(plain, weight)
     for name, given, way in (
         ("label_smoothing", options.label_smoothing, "Smooth it yourself: CrossEntropyLoss(label_smoothing=...)."),
         ("class_weights", options.class_weights, "Weigh it yourself: CrossEntropyLoss(weight=...)."),
@@ -51,6 +54,9 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
     own: Any = options.loss
     if isinstance(own, nn.Module):  # it may hold weights of classes
         own = copy.deepcopy(own).to(device)
+    weight = batch_weight(own)
+    if weight is not one_each:
+        own = over_weights(own, weight)
 
     def checked(logits: Tensor, labels: Tensor) -> Tensor:
         advice = "Return the mean over the samples, as nn.CrossEntropyLoss() does."
@@ -67,7 +73,17 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
             raise OptionError(message("fit", "a loss with a gradient", "one cut off from the logits", advice))
         return found
 
-    return checked, SetLoss(checked, batch_weight(own))
+    return checked, SetLoss(checked, weight)
+
+
+def over_weights(own: Any, weight: Callable[[Tensor], Tensor]) -> Loss:
+    """Torch's weighted mean, which of a batch without any weight is no number; this one is 0."""
+    if isinstance(own, nn.Module):
+        own.reduction = "sum"
+        total = own
+    else:
+        total = functools.partial(own, reduction="sum")
+    return lambda logits, labels: total(logits, labels) / weight(labels).clamp(min=SMALLEST)
 
 
 def batch_weight(own: Any) -> Callable[[Tensor], Tensor]:
@@ -81,8 +97,10 @@ def batch_weight(own: Any) -> Callable[[Tensor], Tensor]:
         settings = {name: getattr(own, name, None) for name in ("weight", "ignore_index", "reduction")}
     else:
         ours = isinstance(own, functools.partial) and own.func in (F.cross_entropy, F.nll_loss) and not own.args
-    if ours and settings.get("reduction", "mean") == "mean":
-        return functools.partial(weight_of, settings.get("weight"), ignored=settings.get("ignore_index", -100))
+    ignored, weights = settings.get("ignore_index", -100), settings.get("weight")
+    weighs = weights is not None or ignored >= 0  # no label is below 0
+    if ours and weighs and settings.get("reduction", "mean") == "mean":
+        return functools.partial(weight_of, weights, ignored=ignored)
     return one_each
 
 

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import itertools
 import math
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +70,7 @@ class Run:
             stack.enter_context(plain_memory_error(self.model, options, self.start.data.shape, self.device))
             if self.folder is not None and self.group.leads:
                 parameters = sum(p.numel() for p in self.model.parameters())
-                self.folder.write_json("config.json", {**self._checkpoint([]).record(), "parameters": parameters})
+                self.folder.write_config({**self._checkpoint([]).record(), "parameters": parameters})
             while self.progress.epoch < options.epochs and not self.progress.stopped:
                 with contextlib.closing(self.display):
                     self._epoch(stop)
@@ -88,7 +89,7 @@ class Run:
         self.display.start(progress.epoch, progress.seen)
         opened = self.start.opened.of(progress.epoch, progress.batch)
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch, opened)) as batches:
-            while group := list(itertools.islice(batches, options.accumulate)):
+            while group := list(itertools.islice(batches, min(options.accumulate, sys.maxsize))):
                 bad = self.updates.step(group, progress.step)
                 if bad is not None:
                     self._diverged(*bad)

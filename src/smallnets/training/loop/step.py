@@ -23,7 +23,7 @@ from ..preserve import state_tensors
 from ..schedules import Schedule
 from .average import Average
 from .finite import Tally, all_finite
-from .losses import Mixer, make_loss
+from .losses import SMALLEST, Mixer, make_loss
 from .optimizers import begin_momentum, make_optimizer
 
 
@@ -111,15 +111,13 @@ class Updates:
 
     def _update(self, batches: list[Batch], step: int) -> list[Tensor]:
         """Forward, backward and step: for each batch its mean loss, its weight, and how many were right, (3,)."""
-        total = sum(batch.total for batch in batches)
+        shares = self._shares(batches)
         self.model.zero_grad(set_to_none=True)  # all of it: the optimizer may hold a part
         results: list[Tensor] = []
         for number, batch in enumerate(batches):
             images, labels = batch.images, batch.labels
             self.full = self.full or len(images)
             images, loss_of = self.mixer(images, labels, self.loss, step, number, self.group.rank)
-            # The mean over all samples of the update, whoever holds them; DDP averages over the processes.
-            share = batch.weight * len(labels) / total * self.group.world
             with self._gradients_join(number == len(batches) - 1):
                 # A compiled net keeps to one shape: the odd last batch of an epoch would compile it again.
                 odd = self.plan.compile and self.group.world == 1 and len(images) != self.full
@@ -127,7 +125,7 @@ class Updates:
                     output = (self.model if odd else self.parallel)(images)
                 logits = check_logits(output, images, "fit")
                 loss = loss_of(logits, labels)
-                self.scaler.scale(loss * share).backward()
+                self.scaler.scale(loss * shares[number]).backward()
             with torch.no_grad():
                 hits = (logits.argmax(dim=1) == labels).sum()
                 kind = torch.promote_types(loss.dtype, torch.float32)
@@ -145,6 +143,22 @@ class Updates:
         if self.average is not None:
             self.average.update(self.model)
         return results
+
+    def _shares(self, batches: list[Batch]) -> list[float] | list[Tensor]:
+        """What the mean loss of each batch counts with, so that the update is that of one big batch.
+
+        The mean is over all samples of the update, whoever holds them, each with its class's weight where classes have
+        some; DDP averages over the processes.
+        """
+        world = self.group.world
+        if world == len(batches) == 1:
+            return [batches[0].weight]
+        if not self.val_loss.weighted:
+            total = sum(batch.total for batch in batches)
+            return [batch.weight * len(batch.labels) / total * world for batch in batches]
+        mine = torch.stack([self.val_loss.weight(batch.labels) * batch.weight for batch in batches])
+        whole = self.group.sum(mine.sum())
+        return list(mine / whole.clamp(min=SMALLEST) * world)
 
     def _replayed(self, batch: Batch, rates: list[float]) -> Tensor | None:
         """The update as a graph; None for the first one, which sets things up, and where it cannot be captured."""

@@ -1,5 +1,7 @@
 """The training loss that an epoch shows is torch's over all of its samples, whoever saw them in whatever batches."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,30 @@ def test_batches_of_one_class_each_change_nothing(order: str) -> None:
     how = {name: value for name, value in STILL.items() if name not in ("batch_size", "augment")}
     found = sn.fit(net, loader, class_weights=WEIGHTS, **how)
     assert found["loss"][0] == pytest.approx(F.cross_entropy(net(images), labels, WEIGHTS).item(), rel=1e-6)
+
+
+LEARNT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    *GIVEN,
+    ({"class_weights": [0.0, 1.0, 3.0]}, {"weight": torch.tensor([0.0, 1.0, 3.0])}),  # batches of class 0 alone
+    ({"loss": nn.CrossEntropyLoss(ignore_index=0)}, {"ignore_index": 0}),
+    ({"loss": functools.partial(F.cross_entropy, weight=WEIGHTS)}, {"weight": WEIGHTS}),
+]
+
+
+@pytest.mark.parametrize(("options", "torchs"), LEARNT, ids=range(len(LEARNT)))
+def test_batches_that_are_accumulated_teach_what_one_big_batch_does(
+    options: dict[str, Any], torchs: dict[str, Any]
+) -> None:
+    net, images, labels = scene()
+    before = copy.deepcopy(net)
+    F.cross_entropy(before(images), labels, **torchs).backward()
+    sgd = torch.optim.SGD(before.parameters(), lr=0.5)
+    sgd.step()
+    data = torch.utils.data.TensorDataset(images, labels)
+    loader: Any = torch.utils.data.DataLoader(data, 24)  # sorted by class: batches of one class each
+    how = {name: value for name, value in STILL.items() if name not in ("batch_size", "augment", "lr")}
+    sn.fit(net, loader, **options, **how, lr=0.5, momentum=0, weight_decay=0, schedule="constant", accumulate=6)
+    torch.testing.assert_close(list(net.parameters()), list(before.parameters()), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mix", ["mixup(0.4)", "cutmix(1.0)"])
