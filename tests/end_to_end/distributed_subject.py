@@ -140,7 +140,7 @@ def taught(train: ImageSet) -> float:
     nn.functional.cross_entropy(logits, part.labels, weights).backward()
     torch.optim.SGD(big.parameters(), lr=0.1).step()
     pairs = zip(net.parameters(), big.parameters(), strict=True)
-    return max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
+    return max(float((ours - theirs).detach().abs().max()) for ours, theirs in pairs)
 
 
 class Gone(BaseException):

@@ -303,6 +303,19 @@ def test_a_submission_has_the_columns_that_are_asked_for(run: Run, trained: Path
     assert code == 0 and json.loads(out)["n"] == 12 and len(json.loads(out)["confusion"]) == 2
 
 
+def test_predictions_as_json(run: Run, trained: Path) -> None:
+    asked = ("predict", "run", str(trained / "test" / "dog"), "--device", "cpu")
+    code, out, _ = run(*asked, "--json", "-")
+    found = json.loads(out)
+    assert code == 0 and [row["id"] for row in found] == [f"{number:03d}.png" for number in range(6)]
+    first = found[0]["probabilities"]
+    assert list(first) == ["cat", "dog"] and sum(first.values()) == pytest.approx(1, abs=1e-5)
+    assert found[0]["predicted"] == max(first, key=first.__getitem__)
+    assert run(*asked, "--json", "p.json")[1] == "6 predictions in p.json\n"
+    assert json.loads(Path("p.json").read_text()) == found
+    assert run(*asked, "--json", "p.json", "--csv", "p.csv")[0] == 2 and not Path("p.csv").exists()
+
+
 def test_several_pictures_and_folders(run: Run, trained: Path) -> None:
     dog, cat = trained / "test" / "dog", trained / "test" / "cat"
     asked = ("predict", "run", str(dog / "003.png"), str(cat), str(cat / "001.png"), str(dog / "001.png"))

@@ -1,11 +1,12 @@
 """``smallnets evaluate`` and ``predict``: use the net of a run."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import check_choice, printable
+from ..errors import OptionError, check_choice, message, printable
 from .app import app
 from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, numbers, write_json
 
@@ -83,6 +84,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Pictures at a time.")] = 256,
     precision: Precision = "auto",
     device: Device = "auto",
+    json: JSON = None,
 ) -> None:
     """Say what is on pictures that have no labels, with the best net of a run."""
     from ..experiments.report import GRID, in_memory
@@ -95,6 +97,8 @@ def predict(
     net, facts = open_run(run_dir)
     if not current_group(choose_device(device)).leads:  # one process does it all
         return
+    if csv is not None and json is not None:
+        raise OptionError(message("predict", "--csv or --json", "both", "Run it once for each."))
     kept = None if columns is None else [name.strip() for name in columns.split(",")]
     for name in kept or ():
         check_choice("--columns", "every column", name, ("id", "predicted", *facts.classes))
@@ -105,6 +109,11 @@ def predict(
     if csv is not None:
         count = write_rows(parts, csv, kept, raw)
         typer.echo(f"{count:,} predictions in {csv}")
+    elif json is not None:
+        found = [record for part in parts for record in part.records()]
+        count = len(found)
+        if not write_json(json, dumps(found, indent=2)):
+            typer.echo(f"{count:,} predictions in {json}")
     else:
         for part in parts:
             count += len(part)

@@ -124,7 +124,8 @@ class Experiment:
             done = RunFolder(self.folder).start
         for option, name in (("--weights", "weights"), ("--freeze", "frozen")):
             if done is not None and done.get(name) != self._start[name]:
-                expected = f"{option} {done.get(name)}, as the run in {self.folder} had it"
+                asked = f"no {option}" if done.get(name) is None else f"{option} {done[name]}"
+                expected = f"{asked}, as the run in {self.folder} had it"
                 advice = "Give another run its own --run-dir."
                 raise OptionError(message("fit", expected, str(self._start[name]), advice))
 

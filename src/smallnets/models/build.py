@@ -25,9 +25,8 @@ def entry(name: str) -> Entry:
         ValueError: When there is no such net; what to write instead or the nearest name is said.
     """
     if not isinstance(name, str) or name not in ENTRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-        advice = (
-            isinstance(name, str) and names.advice(name, ENTRIES)
-        ) or f"The nets are: {', '.join(sorted(ENTRIES))}."
+        near = names.advice(name, ENTRIES) if type(name) is str else ""
+        advice = near or f"The nets are: {', '.join(sorted(ENTRIES))}."
         raise OptionError(message("build", "the name of a net", repr(name), advice))
     return ENTRIES[name]
 

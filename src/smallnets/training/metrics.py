@@ -137,6 +137,14 @@ class Predictions:
             row = [name, self.classes[label], *(f"{share:.6f}" for share in shares)]
             yield [row[column] for column in kept]
 
+    def records(self) -> list[dict[str, object]]:
+        """A dict a picture, as JSON has it: id, predicted class, and the probability of each class by name."""
+        found = zip(self.ids, self.labels.tolist(), self.probabilities.tolist(), strict=True)
+        return [
+            {"id": name, "predicted": self.classes[label], "probabilities": dict(zip(self.classes, each, strict=True))}
+            for name, label, each in found
+        ]
+
     def grid(self, images: Tensor | ImageSet, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw the first pictures with their predicted class; the true one where an ImageSet knows it, else their name.
 

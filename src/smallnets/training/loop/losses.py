@@ -39,7 +39,7 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
 
         if own_weights is None:
             return functools.partial(F.cross_entropy, label_smoothing=smoothing), SetLoss()
-        weight = functools.partial(weight_of, own_weights)
+        weight: Callable[[Tensor], Tensor] = functools.partial(weight_of, own_weights)
         plain, smoothed = (
             over_weights(functools.partial(F.cross_entropy, weight=own_weights, label_smoothing=share), weight)
             for share in (0.0, smoothing)
@@ -78,11 +78,9 @@ def make_loss(options: FitOptions, device: torch.device, weights: Tensor | None 
 
 def over_weights(own: Any, weight: Callable[[Tensor], Tensor]) -> Loss:
     """Torch's weighted mean, which of a batch without any weight is no number; this one is 0."""
-    if isinstance(own, nn.Module):
-        own.reduction = "sum"
-        total = own
-    else:
-        total = functools.partial(own, reduction="sum")
+    if isinstance(own, nn.Module):  # a copy
+        own.reduction = "sum"  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+    total: Loss = own if isinstance(own, nn.Module) else functools.partial(own, reduction="sum")
     return lambda logits, labels: total(logits, labels) / weight(labels).clamp(min=SMALLEST)
 
 
