@@ -198,7 +198,7 @@ def test_choosing() -> None:
     assert train[[3, 1]].ids == (train.ids[3], train.ids[1])
     assert train[train.labels == 3].labels.unique().tolist() == [3]
     assert len(train[10:20:3]) == 4
-    with pytest.raises(IndexError, match="out of range"):
+    with pytest.raises(IndexError, match="expected a place among 1438 pictures; got 1438"):
         train[len(train)]
     assert len(torch.utils.data.DataLoader(train, batch_size=100)) == 15
 

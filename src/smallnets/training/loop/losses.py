@@ -95,11 +95,12 @@ def batch_weight(own: Any) -> Callable[[Tensor], Tensor]:
         settings = {name: getattr(own, name, None) for name in ("weight", "ignore_index", "reduction")}
     else:
         ours = isinstance(own, functools.partial) and own.func in (F.cross_entropy, F.nll_loss) and not own.args
+    if not ours or settings.get("reduction", "mean") != "mean":
+        return one_each
     ignored, weights = settings.get("ignore_index", -100), settings.get("weight")
-    weighs = weights is not None or ignored >= 0  # no label is below 0
-    if ours and weighs and settings.get("reduction", "mean") == "mean":
-        return functools.partial(weight_of, weights, ignored=ignored)
-    return one_each
+    if weights is None and ignored < 0:  # no label is below 0
+        return one_each
+    return functools.partial(weight_of, weights, ignored=ignored)
 
 
 def weight_of(weights: Tensor | None, labels: Tensor, ignored: int = -100) -> Tensor:
