@@ -100,7 +100,7 @@ def why_unwritten(path: Path, error: BaseException) -> tuple[str, str]:
     full = getattr(cause, "errno", None) in FULL or disk_full(error)
     with contextlib.suppress(OSError, ValueError):
         if path.exists():
-            return reason, f"{'Free some space; ' if full else ''}{path.name} of before is untouched."
+            return reason, f"{'Free some space; the' if full else 'The'} old {path.name} is untouched."
     return reason, "Free some space; nothing was left behind." if full else "Nothing was left behind."
 
 

@@ -83,10 +83,10 @@ def test_pipes_and_devices_are_written_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
-        (errno.ENOSPC, "Free some space; a.txt of before is untouched."),
-        (errno.EDQUOT, "Free some space; a.txt of before is untouched."),
-        (errno.EACCES, "a.txt of before is untouched."),
-        (errno.EIO, "a.txt of before is untouched."),
+        (errno.ENOSPC, "Free some space; the old a.txt is untouched."),
+        (errno.EDQUOT, "Free some space; the old a.txt is untouched."),
+        (errno.EACCES, "The old a.txt is untouched."),
+        (errno.EIO, "The old a.txt is untouched."),
     ],
 )
 def test_space_is_asked_for_only_where_the_disk_is_full(

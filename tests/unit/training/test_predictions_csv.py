@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.Mo
     summary = sn.summarize(sn.lenet5(), (1, 32, 32))
     history = sn.History([row])  # type: ignore[list-item]
     for write in (found.to_csv, history.to_csv, summary.to_csv, summary.to_json, summary.to_html):
-        with pytest.raises(sn.RunError, match=r"to write .*\. Free some space; a\.csv of before is untouched"):
+        with pytest.raises(sn.RunError, match=r"to write .*\. Free some space; the old a\.csv is untouched"):
             write(tmp_path / "a.csv")
         assert (tmp_path / "a.csv").read_bytes() == old
     with pytest.raises(sn.RunError, match=r"to write .*\. Free some space; nothing was left behind"):

@@ -73,8 +73,8 @@ def test_others_may_read_a_saved_net_where_the_umask_lets_them(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
-        (errno.ENOSPC, "Free some space; net.safetensors of before is untouched."),
-        (errno.EIO, "net.safetensors of before"),
+        (errno.ENOSPC, "Free some space; the old net.safetensors is untouched."),
+        (errno.EIO, "The old net.safetensors"),
     ],
 )
 def test_a_write_that_fails_leaves_the_old_file_and_says_why(
@@ -115,7 +115,7 @@ def test_a_disk_that_is_full_while_writing(tmp_path: Path, monkeypatch: pytest.M
         )
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(sn.WeightsError, match=r"got No space left on device\. Free some space; net\.safetensors of"):
+    with pytest.raises(sn.WeightsError, match=r"got No space left on device\. Free some space; the old net\.safetensors"):
         sn.save(sn.lenet5(), path)
     assert path.read_bytes() == whole
 

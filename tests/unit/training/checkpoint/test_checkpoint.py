@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert str(caught.value).startswith(f"fit: expected to write {path}; got ")
-    assert str(caught.value).endswith(". last.ckpt of before is untouched.") and "Free some" not in str(caught.value)
+    assert str(caught.value).endswith(". The old last.ckpt is untouched.") and "Free some" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"] and path.read_bytes() == before
 
 
