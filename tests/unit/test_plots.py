@@ -126,9 +126,7 @@ def test_what_cannot_be_written_leaves_the_old_picture(tmp_path: Path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("smallnets.files.sync", full)
-    with pytest.raises(
-        sn.RunError, match=r"a\.png; got No space left on device\. Free some space; the old a\.png is"
-    ):
+    with pytest.raises(sn.RunError, match=r"a\.png; got No space left on device\. Free some space; the old a\.png is"):
         plots.plot_history(rows, path)
     assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]
 

@@ -115,7 +115,9 @@ def test_a_disk_that_is_full_while_writing(tmp_path: Path, monkeypatch: pytest.M
         )
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(sn.WeightsError, match=r"got No space left on device\. Free some space; the old net\.safetensors"):
+    with pytest.raises(
+        sn.WeightsError, match=r"got No space left on device\. Free some space; the old net\.safetensors"
+    ):
         sn.save(sn.lenet5(), path)
     assert path.read_bytes() == whole
 
