@@ -1,8 +1,10 @@
-"""What the tests share: threads, hypothesis profiles, small real data."""
+"""What the tests share: threads, hypothesis profiles, a browser, small real data."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,12 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 torch.set_num_threads(1)  # xdist runs one worker a core
+
+CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 
 collect_ignore = ["typing"]  # for the type checkers; its mistakes are on purpose
 
@@ -23,6 +31,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cuda", help="where the tests marked gpu run; cpu is a rehearsal")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; tests that want it are skipped where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"there is no chromium at {CHROMIUM}")
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield running
+        running.close()
 
 
 @pytest.fixture

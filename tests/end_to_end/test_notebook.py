@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,6 @@ from typing import Any
 import pytest
 
 README = Path(__file__).parents[2] / "README.md"
-CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 SHOWN = ("train", "history", "metrics", "sn.predict(net, val)", "sn.find_lr(net, train, steps=40)")
 HEAVY = 300_000  # bytes that no view exceeds
 
@@ -68,30 +62,25 @@ def test_what_is_looked_at_is_drawn(notebook: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(notebook: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def page(notebook: Any, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("nbconvert", reason="nbconvert is not installed")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no chromium at {CHROMIUM}")
     from nbconvert import HTMLExporter
 
     html, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
     path = tmp_path_factory.mktemp("page") / "notebook.html"
     head = "<!doctype html><meta charset='utf-8'><meta name='color-scheme' content='light dark'>"
     path.write_text(f"{head}<body>{html}</body>", encoding="utf-8")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        opened = browser.new_page(viewport={"width": 1100, "height": 900})
-        errors: list[str] = []
-        asked: list[str] = []
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("console", lambda said: errors.append(said.text))
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.goto(path.as_uri())
-        yield opened
-        if "LOOK" in os.environ:  # LOOK=folder pytest ...: for one's own eyes
-            opened.screenshot(path=str(Path(os.environ["LOOK"]) / "notebook.png"), full_page=True)
-        browser.close()
+    opened = browser.new_page(viewport={"width": 1100, "height": 900})
+    errors: list[str] = []
+    asked: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(said.text))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(path.as_uri())
+    yield opened
+    if "LOOK" in os.environ:  # LOOK=folder pytest ...: for one's own eyes
+        opened.screenshot(path=str(Path(os.environ["LOOK"]) / "notebook.png"), full_page=True)
+    opened.close()
     assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 

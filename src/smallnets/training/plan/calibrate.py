@@ -169,7 +169,7 @@ class Trials:
         """Time a plan, unless it is timed; it counts if it can run and computes the plain one's loss."""
         if plan in (timing.plan for timing in self.found):
             return
-        timing = time_plan(*self.given, plan, self.best.seconds, self.left)
+        timing = if_it_can(lambda: measure_plan(*self.given, plan, self.best.seconds, self.left))
         if timing is not None and agrees(timing, self.plain):
             self.found.append(timing)
 
@@ -224,18 +224,10 @@ def agrees(found: Timing, plain: Timing) -> bool:
     return abs(found.loss - plain.loss) <= TOLERANCE * max(abs(plain.loss), 1.0)
 
 
-def time_plan(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    loss: Loss,
-    plan: Plan,
-    best: float,
-    left: Callable[[], float] = lambda: float("inf"),
-) -> Timing | None:
-    """``measure_plan``, or None where the net cannot run so, or hopelessly slower than the best."""
+def if_it_can(measured: Callable[[], Timing]) -> Timing | None:
+    """What is measured, or None where the net cannot run so, or hopelessly slower than the best."""
     try:
-        found = measure_plan(model, images, labels, loss, plan, best, left)
+        found = measured()
     except Exception:  # a compiler that is missing, a layer without bf16: then this way is not open
         return None
     return found if found.seconds < float("inf") else None
