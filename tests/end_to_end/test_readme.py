@@ -1,10 +1,14 @@
-"""The README's links, in a clone and on the package index; its blocks are run by ``tests/docs``."""
+"""The README's links, in a clone and on the package index, and its quickstart's results; ``tests/docs`` runs all blocks."""
 
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+import smallnets as sn
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -18,6 +22,21 @@ def for_the_index(text: str, repository: str | None) -> str:
     spec.loader.exec_module(module)
     found: str = module.for_the_index(text, repository)
     return found
+
+
+def test_the_quickstart_leaves_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (code,) = [block for block in blocks if "epochs=20" in block]
+    torch.manual_seed(0)
+    names: dict[str, Any] = {}
+    exec(code.replace("epochs=20", "epochs=3"), names)
+    assert "61,706" in capsys.readouterr().out and names["metrics"].accuracy > 0.5
+    assert (tmp_path / "curves.png").exists() and (tmp_path / "runs" / "mine" / "best.ckpt").exists()
+    again = sn.load(tmp_path / "lenet5.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), names["net"].parameters(), strict=True))
 
 
 def test_every_file_that_is_linked_exists() -> None:
