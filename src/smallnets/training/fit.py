@@ -115,7 +115,8 @@ def fit(
         monitor: Column whose best epoch is kept: ``val_accuracy``, ``val_loss``, ``accuracy`` or ``loss``.
         patience: Epochs without a better ``monitor`` after which to stop.
         restore_best: Leave the best epoch's weights in the net, not the last.
-        run_dir: Folder for ``last.ckpt``, ``best.ckpt``, ``metrics.csv``, ``config.json`` and ``curves.png``.
+        run_dir: Folder for ``last.ckpt``, ``previous.ckpt`` (the one before, should a disk fail), ``best.ckpt``,
+            ``metrics.csv``, ``config.json`` and ``curves.png``.
         resume: ``"auto"`` goes on with the run in ``run_dir``; ``"changed"`` does so with other settings;
             ``"never"`` refuses a used folder.
         save_every: Optimiser steps between checkpoints within an epoch; each epoch's end always saves.

@@ -29,7 +29,7 @@ NetForm = TypedDict("NetForm", {"class": str, "config": dict[str, Any] | None}) 
 
 @dataclass
 class Progress:
-    """Where a run is. With the weights and the optimiser's state, this is all that going on needs."""
+    """Where a run is: what of going on is a number. ``Training`` holds it with the rest."""
 
     epoch: int = 0  # epochs that are complete
     batch: int = 0  # batches of the current epoch that are done
@@ -102,15 +102,18 @@ class Training:
 
     progress: Progress
     optimizer: dict[str, Any]  # as ``Optimizer.state_dict`` gives it
-    average: dict[str, Tensor] | None
-    schedule: Plateau
+    average: dict[str, Tensor] | None  # of the weights, with ``ema``
+    schedule: Plateau  # what schedule="plateau" has seen
     batches: int | None  # of an epoch
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients; empty without
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at some step, or the best of its epochs, which nothing goes on from: ``training`` is None."""
+    """A run at some step; without ``training`` the best of its epochs, or what config.json says.
+
+    Nothing goes on from one without. The best has the averaged weights, where there are any, and its epoch's row alone.
+    """
 
     net: NetRecord
     options: Mapping[str, object]
@@ -227,7 +230,7 @@ class Stored(TypedDict):
     model: dict[str, Any]
     versions: dict[str, str]
     history: NotRequired[list[Row]]
-    row: NotRequired[Row]
+    row: NotRequired[Row]  # of a best epoch, in older files
     progress: NotRequired[Progress]
     schedule: NotRequired[Plateau]
     optimizer: NotRequired[State]

@@ -89,12 +89,12 @@ class Run:
         self.display.start(progress.epoch, progress.seen)
         opened = self.start.opened.of(progress.epoch, progress.batch)
         with contextlib.closing(self.feed.epoch(progress.epoch, progress.batch, opened)) as batches:
-            while group := list(itertools.islice(batches, min(options.accumulate, sys.maxsize))):
-                bad = self.updates.step(group, progress.step)
+            while update := list(itertools.islice(batches, min(options.accumulate, sys.maxsize))):
+                bad = self.updates.step(update, progress.step)
                 if bad is not None:
                     self._diverged(*bad)
-                images = sum(batch.total for batch in group)
-                progress.batch += len(group)
+                images = sum(batch.total for batch in update)
+                progress.batch += len(update)
                 progress.step += 1
                 progress.seen += images
                 progress.seconds = before + time.perf_counter() - started

@@ -26,9 +26,10 @@ from .plan import Plan, bf16_is_emulated, check_logits
 from .unfolded import layers_that_gain, shortest, use_unfolded
 
 SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
-LEAST = 4  # pictures that are timed at least: fewer are not run as a batch is
+LEAST = 8  # pictures that are timed at least: fewer are not run as a batch is
 LONG_ENOUGH = 0.02  # seconds of a step from which more pictures tell no more of how long a whole batch takes
 ROUNDS = 12  # plain steps that all of it takes: a first look, then some a candidate, most faster, some given up
+FEWER_ROUNDS = 6  # that it takes at least: the first look serves as the plain candidate, then one other
 FEW = 32  # pictures that are run as a whole batch is: to compare weight gradients on, or of a slow net
 SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
@@ -103,22 +104,25 @@ def choose_plan(
     if not others and options.compile != "auto" and not (options.compile and capturable):
         return as_asked, ""
     said = f"{as_asked.words()} (too short a run to measure)"
-    if SHARE * steps * len(images) < LEAST * ROUNDS:  # not even worth a first look
+    if SHARE * steps * len(images) < min(LEAST, len(images)) * FEWER_ROUNDS:  # not even worth a first look
         return as_asked, said
     started = time.perf_counter()
-    whole = a_step(model, images, labels, loss, plain, steps)  # seconds of a step of the whole batch
+    look, part = first_look(model, images, labels, loss, plain, steps)
+    whole = look.seconds * len(images) / part  # seconds of a step of the whole batch
     on_cpu, granted = base.device.type == "cpu", SHARE * whole * steps
-    part = len(images)
-    if on_cpu:  # as many as there are seconds for, and no more than a step of about a second needs
-        part = min(part, int(part * granted / (ROUNDS * whole)), max(FEW, int(part / whole)))
-    if part < min(LEAST, len(images)) or (not on_cpu and whole * steps < SHORTEST):
+    if granted < FEWER_ROUNDS * look.seconds or (not on_cpu and whole * steps < SHORTEST):
         return as_asked, said
-    total = steps * len(images) / part  # steps of such a part
 
     def left() -> float:
         return granted - (time.perf_counter() - started)
 
-    trials = Trials(model, images[:part], labels[:part], loss, plain, total, left)
+    # As many as there are seconds for, and no more than a step of about a second needs.
+    more = min(len(images), int(len(images) * granted / (ROUNDS * whole)), max(FEW, int(len(images) / whole)))
+    if not on_cpu or more > part:
+        part = more if on_cpu else len(images)
+        look = measure_plan(model, images[:part], labels[:part], loss, plain, float("inf"), left)
+    total = steps * len(images) / part  # steps of such a part
+    trials = Trials(model, images[:part], labels[:part], loss, look, total, left)
     if capturable:  # as graphs, or the host's time would be compared and not the GPU's
         for plan in (plain, *others):
             trials.consider(replace(plan, graph=True))
@@ -153,13 +157,12 @@ class Trials:
         images: Tensor,
         labels: Tensor,
         loss: Loss,
-        plain: Plan,
+        plain: Timing,
         steps: float,
         left: Callable[[], float],
     ) -> None:
         self.given, self.steps, self.left = (model, images, labels, loss), steps, left
-        self.plain = measure_plan(*self.given, plain, float("inf"), left)
-        self.found = [self.plain]
+        self.plain, self.found = plain, [plain]
 
     @property
     def best(self) -> Timing:
@@ -174,17 +177,21 @@ class Trials:
             self.found.append(timing)
 
 
-def a_step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, steps: int) -> float:
-    """Seconds of a plain step of the whole batch, from as few of its pictures as tell."""
+def first_look(
+    model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan, steps: int
+) -> tuple[Timing, int]:
+    """The plain step of as few of a batch's pictures as tell how long all of them take, and how many these are."""
     trial = arranged(model, plan)
     part = min(LEAST, len(images)) if plan.device.type == "cpu" else len(images)
     while True:
         some = plan.arrange(images[:part])
         one_step(trial, some, labels[:part], loss, plan)  # the very first step of a shape sets things up
-        seconds, _ = one_step(trial, some, labels[:part], loss, plan)
-        whole = seconds * len(images) / part
-        if part == len(images) or seconds > LONG_ENOUGH or whole * steps * SHARE < ROUNDS * seconds:
-            return whole
+        seconds, value = one_step(trial, some, labels[:part], loss, plan)
+        granted = SHARE * steps * seconds * len(images) / part
+        if part == len(images) and granted > ROUNDS * seconds:  # the fastest of two, as of other candidates
+            seconds = min(seconds, one_step(trial, some, labels[:part], loss, plan)[0])
+        if part == len(images) or seconds > LONG_ENOUGH or granted < ROUNDS * seconds:
+            return Timing(plan, seconds, value, 0.0), part
         part = min(len(images), 4 * part)
 
 
@@ -261,7 +268,9 @@ def measure_plan(
     elif plan.device.type != "cpu":
         seconds = in_a_row(lambda: a_pass(net, batch, labels, loss, plan), plan.device)
     else:
-        seconds = min(one_step(net, batch, labels, loss, plan)[0] for _ in range(2))
+        seconds = one_step(net, batch, labels, loss, plan)[0]
+        if left() > 3 * seconds:
+            seconds = min(seconds, one_step(net, batch, labels, loss, plan)[0])
     return Timing(plan, seconds, value, max(0.0, first - seconds) if plan.compile else 0.0)
 
 

@@ -23,9 +23,15 @@ def script(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], losses: dict[str, float] | None = None
 ) -> list[str]:
     """Replace the clock: seconds a step by the plan's words, the first of them a plain step's."""
-    monkeypatch.setattr(calibrate, "a_step", lambda *_: next(iter(seconds.values())))
-    monkeypatch.setattr(calibrate, "bf16_is_slow", lambda: False)
     asked: list[str] = []
+
+    def first_look(model: Any, images: Tensor, labels: Any, loss: Any, plan: Plan, *_: Any) -> tuple[Timing, int]:
+        words = plan.words().removeprefix("cpu, ")
+        asked.append(words)
+        return Timing(plan, seconds[words], (losses or {}).get(words, 2.3), 0.0), len(images)
+
+    monkeypatch.setattr(calibrate, "first_look", first_look)
+    monkeypatch.setattr(calibrate, "bf16_is_slow", lambda: False)
 
     def measure_plan(model: Any, images: Any, labels: Any, loss: Any, plan: Plan, *_: Any) -> Timing:
         words = plan.words().removeprefix("cpu, ")
@@ -65,26 +71,29 @@ def test_what_is_set_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(precision="fp32", channels_last=True, compile=False) == ("fp32, channels_last", "") and not asked
 
 
-@pytest.mark.parametrize(("steps", "measured"), [(99, False), (1000, True)])
+@pytest.mark.parametrize(("steps", "measured"), [(299, False), (1000, True)])
 def test_measuring_is_for_runs_that_are_worth_it(monkeypatch: pytest.MonkeyPatch, steps: int, measured: bool) -> None:
-    """Two hundredths of the run must pay for some steps of four pictures, of four here."""
+    """Two hundredths of the run must pay for six steps of the four pictures that there are: 300 steps."""
     asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5})
     said = choose(steps=steps, compile=False)[1]
     assert bool(asked) == measured and ("too short a run" in said) != measured
 
 
 def test_few_steps_of_large_batches_are_measured_on_few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty steps of 128 pictures, three seconds each: 1.2 seconds to measure in, twelve steps of four pictures."""
+    """Twenty steps of 128 pictures, three seconds each: 1.2 seconds to measure in, six steps of eight pictures."""
     seen: list[int] = []
+
+    def first_look(model: Any, images: Tensor, labels: Any, loss: Any, plan: Plan, *_: Any) -> tuple[Timing, int]:
+        return Timing(plan, 3.0 * 8 / 128, 2.3, 0.0), 8
 
     def measure_plan(model: Any, images: Tensor, labels: Any, loss: Any, plan: Plan, *_: Any) -> Timing:
         seen.append(len(images))
         return Timing(plan, 3.0 * len(images) / 128, 2.3, 0.0)
 
     monkeypatch.setattr(calibrate, "measure_plan", measure_plan)
-    monkeypatch.setattr(calibrate, "a_step", lambda *_: 3.0)
+    monkeypatch.setattr(calibrate, "first_look", first_look)
     batch = torch.randn(128, 1, 32, 32), torch.arange(128) % 10
-    for steps, pictures in ((20, 4), (200, 42), (2000, 42)):  # of a long run no more than a step of a second
+    for steps, pictures in ((20, 8), (200, 42), (2000, 42)):  # of a long run no more than a step of a second
         seen.clear()
         choose_plan(sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(compile=False), CPU, steps)
         assert set(seen) == {pictures}
@@ -176,11 +185,13 @@ def test_a_first_look_takes_as_few_pictures_as_tell(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(calibrate, "one_step", one_step)
     batch = torch.randn(256, 1, 32, 32), torch.arange(256) % 10
     common = (sn.lenet5(), *batch, nn.functional.cross_entropy, CPU)
-    assert calibrate.a_step(*common, steps=1000) == pytest.approx(0.256)
-    assert seen == [4, 4, 16, 16, 64, 64]  # 64 take more than a fiftieth of a second
+    look, pictures = calibrate.first_look(*common, steps=1000)
+    assert (look.seconds, pictures) == (pytest.approx(0.032), 32)
+    assert seen == [8, 8, 32, 32]  # 32 take more than a fiftieth of a second
     seen.clear()
-    assert calibrate.a_step(*common, steps=3) == pytest.approx(0.256)
-    assert seen == [4, 4]  # too short a run, that much is known
+    look, pictures = calibrate.first_look(*common, steps=3)
+    assert (look.seconds, pictures) == (pytest.approx(0.008), 8)
+    assert seen == [8, 8]  # too short a run, that much is known
 
 
 def test_measuring_for_real_leaves_the_net_alone() -> None:
