@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    waiting = asked.names or [name for name in list_recipes() if not name.startswith(("quick-", "tuning-"))]
+    waiting = asked.names or [name for name in list_recipes() if not name.startswith(("quick-", "tuning-", "weights-"))]
     running: dict[str, subprocess.Popen[bytes]] = {}
     while waiting or running:
         for name in [name for name, process in running.items() if process.poll() is not None]:

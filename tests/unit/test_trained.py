@@ -99,6 +99,30 @@ def test_a_better_file_takes_the_place_of_an_older_one(tmp_path: Path, monkeypat
         sn.lenet5(weights="digits")
 
 
+def test_an_option_at_its_default_is_the_trained_nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = {**sn.lenet5(weights="digits").metadata, "parameters": 1}
+    facts = sn.DataFacts(classes=tuple("abcdefghij"), mean=(0.5,) * 3, std=(0.2,) * 3)
+    kept_out = ("data_facts", "dtype", "config", "format", "input_size", "smallnets_version", "torch_version")
+    nets: dict[str, torch.nn.Module] = {
+        "vgg": sn.vgg([16, "M", (1, 32), "M"], batch_norm=True, head="linear"),
+        "convnet3": sn.convnet3(channels=(8, 8, 8), dropout=0.1),
+        "resnet20": sn.resnet20(),
+    }
+    for name, net in nets.items():
+        net.data_facts = facts
+        sn.save(net, tmp_path / f"{name}-mine.safetensors", **{k: v for k, v in about.items() if k not in kept_out})
+    monkeypatch.setattr(trained, "FOLDER", tmp_path)
+    for name, net in nets.items():
+        for found in (sn.build(name, weights="mine"), getattr(sn, name)(weights="mine"), sn.load(f"{name}:mine")):
+            assert found.config == net.config and found.data_facts == facts
+            assert torch.equal(next(found.parameters()), next(net.parameters()))
+    assert sn.convnet3(weights="mine", dropout=0.2).config["dropout"] == 0.2
+    with pytest.raises(ValueError, match="vgg"):
+        sn.vgg("A", weights="mine")  # what is asked for is kept to, and does not fit
+    with pytest.raises(ValueError, match="convnet3"):
+        sn.convnet3(weights="mine", channels=(8, 8, 16))
+
+
 def test_pictures_of_any_size_are_classified_out_of_the_box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("sklearn")
     digits = sn.data.load("digits", "test")[:20]

@@ -10,10 +10,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hint
 
 from ..errors import sizes_that_fit
 from ..facts import DataFacts, leave_facts
-from ..weights import Uninitialised, WeightsLike, load_checkpoint, load_weights, read_net
+from ..weights import Uninitialised, load_checkpoint, load_weights, read_net
 from .base import Net
 from .options import came_later, check_keywords, check_options
-from .trained import shipped
+from .trained import TrainedNet, shipped
 
 P = ParamSpec("P")
 N = TypeVar("N", bound=Net)
@@ -72,7 +72,8 @@ def makes(make: Callable[Concatenate[str, P], N]) -> Callable[Concatenate[str, P
     """Around what makes a family's nets: all that is done alike for each of them.
 
     The options are held to what their annotations say, ``net.config`` notes what rebuilds the net, and with
-    ``weights=`` the layers are made without memory, so that nothing is initialised only to be overwritten.
+    ``weights=`` the layers are made without memory, so that nothing is initialised only to be overwritten. With a
+    trained net of the package, an option that was left at its default is what that net has.
 
     Args:
         make: Takes the builder's name and what else makes its net by position only; what follows are options.
@@ -86,8 +87,11 @@ def makes(make: Callable[Concatenate[str, P], N]) -> Callable[Concatenate[str, P
         check_keywords(name, options, kwargs)
         bound = signature.bind(name, *args, **kwargs)
         bound.apply_defaults()
-        given = {option: bound.arguments[option] for option in options}
-        weights = bound.arguments["weights"] = given.pop("weights")
+        weights = bound.arguments["weights"]
+        found = shipped(name, weights)
+        if found is not None:
+            bound.arguments.update(left_to(found, bound.arguments))
+        given = {option: bound.arguments[option] for option in options if option != "weights"}
         check_options(name, signature, given)
         with sizes_that_fit(name), nullcontext() if weights is None else Uninitialised():
             net = make(*bound.args, **bound.kwargs)  # pyright: ignore[reportCallIssue]
@@ -95,23 +99,31 @@ def makes(make: Callable[Concatenate[str, P], N]) -> Callable[Concatenate[str, P
         noted = json.loads(json.dumps(noted, default=plain))  # tuples as lists
         net.config = {"name": name, **noted, "num_classes": net.num_classes}
         net.metadata = {}
-        if weights is not None:
-            give_weights(net, name, weights)
+        if found is not None:
+            give_trained(net, found)
+        elif weights is not None:
+            load_weights(net, "DEFAULT" if isinstance(weights, str) and weights == "imagenet" else weights)
         return net
 
     return checked
 
 
-def give_weights(net: Net, name: str, weights: WeightsLike) -> None:
-    """Load what ``weights=`` names; with a trained net of the package comes what it knows of its data."""
-    found = shipped(name, weights)
-    if found is not None:
-        checkpoint, _, _ = read_net(found.path)
-        load_checkpoint(net, checkpoint)
-        net.metadata = checkpoint.metadata
-        leave_facts(net, DataFacts.from_dict(checkpoint.metadata["data_facts"]))
-    else:
-        load_weights(net, "DEFAULT" if isinstance(weights, str) and weights == "imagenet" else weights)
+def left_to(found: TrainedNet, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a trained net that its builder was not given."""
+    builder = inspect.signature(ENTRIES[found.net].builder).parameters
+    return {
+        option: value
+        for option, value in found.config.items()
+        if option in given and option in builder and given[option] == builder[option].default
+    }
+
+
+def give_trained(net: Net, found: TrainedNet) -> None:
+    """Load a trained net of the package, with what it knows of its data."""
+    checkpoint, _, _ = read_net(found.path)
+    load_checkpoint(net, checkpoint)
+    net.metadata = checkpoint.metadata
+    leave_facts(net, DataFacts.from_dict(checkpoint.metadata["data_facts"]))
 
 
 def plain(option: Any) -> object:

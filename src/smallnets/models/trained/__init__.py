@@ -33,6 +33,7 @@ class TrainedNet:
         spread: Standard deviation of those runs' test accuracies.
         seconds: Of training, this one run.
         hardware: On what.
+        config: What builds the net, as ``net.config`` has it.
         path: The file.
     """
 
@@ -49,6 +50,7 @@ class TrainedNet:
     spread: float
     seconds: float
     hardware: str
+    config: dict[str, Any]
     path: Path
 
     @property
@@ -74,7 +76,6 @@ def read(path: Path) -> TrainedNet:
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     found: dict[str, Any] = json.loads(header["__metadata__"]["smallnets"])
-    net, _, weights = path.stem.partition("-")
     net, _, weights = path.stem.partition("-")
     known: dict[str, Any] = {name: found[name] for name in TrainedNet.__dataclass_fields__ if name in found}
     known |= {"classes": tuple(found["data_facts"]["classes"]), "bytes": path.stat().st_size}
