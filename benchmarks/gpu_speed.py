@@ -30,6 +30,7 @@ TABLE = {
     "fit-eager": ("resnet18", "resnet20"),
     "fit-fp32": ("resnet18",),
     "fit-compile": ("resnet18", "resnet20"),
+    "fit-max-autotune": ("resnet18",),
 }
 FEWER = {"convnet3": 25600, "resnet20": 25600}  # pictures an epoch, so that one takes about a second
 WINDOW = 1.2  # seconds that are counted of each way
@@ -38,6 +39,7 @@ MODES: dict[str, dict[str, Any]] = {
     "fit-eager": {"compile": False},
     "fit-fp32": {"precision": "fp32"},
     "fit-compile": {"compile": True},
+    "fit-max-autotune": {"compile": "max-autotune"},
     "fit-tuned-kernels": {},  # with torch.backends.cudnn.benchmark, which fit leaves as it finds it
 }
 
@@ -93,7 +95,7 @@ def speed(settings: Settings) -> None:
         "lightning-bf16": lightning_bf16,
     }
     left_out = (
-        {"fit-eager", "fit-compile", "fit-tuned-kernels"} if settings.quick else set()
+        {"fit-eager", "fit-compile", "fit-max-autotune", "fit-tuned-kernels"} if settings.quick else set()
     )  # compiling takes a minute on a CPU
     if importlib.util.find_spec("lightning") is None:
         left_out.add("lightning-bf16")

@@ -18,6 +18,7 @@ from .options import (
     AugmentLike,
     Callback,
     ClassWeights,
+    Compile,
     Decay,
     FitOptions,
     LossLike,
@@ -55,7 +56,7 @@ def fit(
     accumulate: int = 1,
     precision: Precision = "auto",
     channels_last: Switch = "auto",
-    compile: Switch = "auto",
+    compile: Compile = "auto",
     monitor: Monitor = "val_accuracy",
     patience: int | None = None,
     restore_best: bool = False,
@@ -111,7 +112,7 @@ def fit(
         precision: ``"fp32"``, ``"bf16"`` (autocast), ``"fp16"`` (with a gradient scaler, for GPUs that emulate bf16),
             or ``"auto"``.
         channels_last: Memory layout of pictures and kernels.
-        compile: Whether ``torch.compile`` runs the net.
+        compile: Whether ``torch.compile`` runs the net; with ``"max-autotune"`` it times its kernels, for minutes.
         monitor: Column whose best epoch is kept: ``val_accuracy``, ``val_loss``, ``accuracy`` or ``loss``.
         patience: Epochs without a better ``monitor`` after which to stop.
         restore_best: Leave the best epoch's weights in the net, not the last.

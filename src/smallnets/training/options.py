@@ -30,6 +30,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Monitor = Literal["val_accuracy", "val_loss", "accuracy", "loss"]
 Resume = Literal["auto", "never", "changed"]
 Switch = Literal["auto"] | bool
+Compile = Literal["auto", "max-autotune"] | bool
 Workers = Literal["auto"] | int
 Callback = Callable[[Row], object]
 ClassWeights = Literal["balanced"] | Tensor | Sequence[float]
@@ -67,7 +68,7 @@ class FitOptions:
     accumulate: int = 1
     precision: Precision = "auto"
     channels_last: Switch = "auto"
-    compile: Switch = "auto"
+    compile: Compile = "auto"
     monitor: Monitor = "val_accuracy"
     patience: int | None = None
     restore_best: bool = False
@@ -109,7 +110,7 @@ class FitOptions:
         choices: dict[str, tuple[object, ...]] = {
             "precision": get_args(Precision), "resume": get_args(Resume), "monitor": get_args(Monitor),
             "decay": get_args(Decay),
-            **dict.fromkeys(("channels_last", "compile"), ("auto", True, False)),
+            "channels_last": ("auto", True, False), "compile": ("auto", True, False, "max-autotune"),
             **dict.fromkeys(("restore_best", "deterministic", "progress", "tensorboard", "check"), (True, False)),
         }  # fmt: skip
         for name, allowed in choices.items():

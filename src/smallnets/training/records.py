@@ -1,6 +1,6 @@
 """What a run and a measurement say of themselves: a row an epoch, and how it was computed."""
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class Row(TypedDict):
@@ -25,7 +25,7 @@ class PlanRecord(TypedDict, total=False):
     device: str
     precision: str
     channels_last: bool
-    compile: bool
+    compile: bool | Literal["max-autotune"]
     graph: bool
     unfolded: list[str]
     batch_norms_folded: bool

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from types import UnionType
-from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 
 def fault(value: object, form: Any, where: str = "") -> str:
@@ -11,9 +11,9 @@ def fault(value: object, form: Any, where: str = "") -> str:
 
     Args:
         value: Out of a file: dicts, lists, numbers, text, tensors.
-        form: ``int``, ``float`` (which an int is, too), ``str``, ``bool``, ``None``, ``Any``, a class, a union of such,
-            ``list[...]``, ``dict[str, ...]``, a TypedDict, which may have more keys, or a dataclass, whose fields
-            may be left out and which has no others.
+        form: ``int``, ``float`` (which an int is, too), ``str``, ``bool``, ``None``, ``Any``, a class, a ``Literal``,
+            a union of such, ``list[...]``, ``dict[str, ...]``, a TypedDict, which may have more keys, or a dataclass,
+            whose fields may be left out and which has no others.
         where: Names what has the value.
 
     >>> fault({"a": [1, "x"]}, dict[str, list[int]])
@@ -25,6 +25,8 @@ def fault(value: object, form: Any, where: str = "") -> str:
     if origin in (Union, UnionType):
         found = [fault(value, each, where) for each in inner]
         return "" if "" in found else found[0]
+    if origin is Literal:
+        return "" if value in inner else f"{where or 'it'} is {value!r:.40}"
     if origin is NotRequired:
         return fault(value, inner[0], where)
     if origin is list:

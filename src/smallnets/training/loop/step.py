@@ -264,7 +264,7 @@ class Updates:
 
 def parallel(model: nn.Module, plan: Plan, group: Group) -> nn.Module:
     """The net compiled and distributed, as the plan and the group say."""
-    net: nn.Module = compiled(model) if plan.compile else model
+    net: nn.Module = compiled(model, plan.compile) if plan.compile else model
     if group.world == 1:
         return net
     ids = [plan.device.index] if plan.device.type == "cuda" else None

@@ -37,6 +37,7 @@ HOPELESS = 1.5  # a first step that is so much slower than the best needs no sec
 TOO_SLOW = 3  # times fp32's seconds that one product in bf16 takes where no net gains from it
 GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead of it in a run
 A_COMPILED_LAYER = 0.5  # seconds that compiling takes for each layer, about
+AUTOTUNING = 6  # times as many where the compiler times its kernels, reckoned high
 COMPILING_GAINS = (
     0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU keeps to SHARE
 )
@@ -99,9 +100,10 @@ def choose_plan(
         world: Processes that share the run.
     """
     plain, *others = open_choices(options, base)
-    as_asked = replace(plain, compile=options.compile is True)
+    asked = False if options.compile == "auto" else options.compile
+    as_asked = replace(plain, compile=asked)
     capturable = can_be_captured(model, options, base.device, world)
-    if not others and options.compile != "auto" and not (options.compile and capturable):
+    if not others and options.compile != "auto" and not (asked and capturable):
         return as_asked, ""
     said = f"{as_asked.words()} (too short a run to measure)"
     if SHARE * steps * len(images) < min(LEAST, len(images)) * FEWER_ROUNDS:  # not even worth a first look
@@ -110,7 +112,7 @@ def choose_plan(
     look, part = first_look(model, images, labels, loss, plain, steps)
     whole = look.seconds * len(images) / part  # seconds of a step of the whole batch
     on_cpu, granted = base.device.type == "cpu", SHARE * whole * steps
-    if granted < FEWER_ROUNDS * look.seconds or (not on_cpu and whole * steps < SHORTEST):
+    if granted < FEWER_ROUNDS * look.seconds if on_cpu else whole * steps < SHORTEST:
         return as_asked, said
 
     def left() -> float:
@@ -131,17 +133,19 @@ def choose_plan(
             slow = on_cpu and plan.precision == "bf16" and plain.precision != "bf16" and bf16_is_slow()
             if not slow and (not on_cpu or left() > 3 * trials.best.seconds):
                 trials.consider(plan)
-    if on_cpu and options.compile is not True:
+    if on_cpu and not asked:
         few = min(len(images), int(len(images) * left() / (3 * whole)))
         if few >= min(FEW, len(images)):
             names = unfolded_where_it_gains(model, images[:few], trials.best.plan)
             if left() > 3 * trials.best.seconds:
                 trials.consider(replace(trials.best.plan, unfolded=names))
-    compiled_too = replace(trials.best.plan, compile=True, unfolded=())
+    compiled_too = replace(trials.best.plan, compile=asked or True, unfolded=())
     for_compiling = left() if on_cpu else COMPILING_GAINS * trials.best.seconds * total
     if options.compile == "auto" and seconds_to_compile(model) < for_compiling:
         trials.consider(compiled_too)
-    plan = compiled_too if options.compile is True else trials.best.plan
+        if not on_cpu and trials.best.plan.compile and AUTOTUNING * seconds_to_compile(model) < for_compiling:
+            trials.consider(replace(trials.best.plan, compile="max-autotune"))
+    plan = compiled_too if asked else trials.best.plan
     gain, spent = trials.plain.seconds / trials.best.seconds, time.perf_counter() - started
     timed = f"{counted(len(trials.found), 'way')} timed in {spent:.1f} s"
     faster = "" if plan == plain else f"{gain:.2f} times as fast as {plain.words()}; "
@@ -255,7 +259,7 @@ def measure_plan(
     """
     trial = arranged(model, plan)
     use_unfolded(trial, plan.unfolded)
-    net: Any = compiled(trial) if plan.compile else trial
+    net: Any = compiled(trial, plan.compile) if plan.compile else trial
     batch = plan.arrange(images)
     first, value = one_step(net, batch, labels, loss, plan)
     slow = first > HOPELESS * best and not plan.compile and plan.device.type == "cpu"

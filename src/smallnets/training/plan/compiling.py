@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import io
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -12,8 +12,10 @@ from torch import nn
 CHATTY = "torch.utils.cpp_extension"
 
 
-def compiled(model: nn.Module) -> Any:
-    """The net, compiled when it is first called.
+def compiled(model: nn.Module, how: Literal[True, "max-autotune"] = True) -> Any:
+    """The net, compiled when it is first called; with ``"max-autotune"`` the compiler times its kernels.
+
+    Torch's own CUDA graphs stay off: a whole update is captured as one (see ``captured``), which holds what they would.
 
     The compiler's modules say what they did not find ("No CUDA runtime is found") when they are loaded; that is of no
     use to who trains on a CPU.
@@ -26,4 +28,4 @@ def compiled(model: nn.Module) -> Any:
             importlib.import_module(CHATTY)
     finally:
         logger.setLevel(level)
-    return torch.compile(model)
+    return torch.compile(model, mode=None if how is True else "max-autotune-no-cudagraphs")

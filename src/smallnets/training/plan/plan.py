@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Plan:
     device: torch.device
     precision: str = "fp32"
     channels_last: bool = False
-    compile: bool = False
+    compile: bool | Literal["max-autotune"] = False
     graph: bool = False  # the update is captured once and replayed, on a GPU
     unfolded: tuple[str, ...] = ()  # convolutions whose weight gradient is a matrix product over unfolded maps
 
@@ -43,7 +44,10 @@ class Plan:
         'cpu, bf16, channels_last'
         """
         parts = [self.device.type, self.precision]
-        parts += ["channels_last"] * self.channels_last + ["compiled"] * self.compile + ["as a graph"] * self.graph
+        parts += ["channels_last"] * self.channels_last
+        if self.compile:
+            parts.append("compiled" if self.compile is True else f"compiled ({self.compile})")
+        parts += ["as a graph"] * self.graph
         if self.unfolded:
             parts.append(f"{len(self.unfolded)} weight gradients unfolded")
         return ", ".join(parts)

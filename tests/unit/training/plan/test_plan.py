@@ -175,6 +175,41 @@ def test_asked_to_compile_it_compiles_the_fastest_and_nothing_to_choose(monkeypa
     assert not any("compiled" in words for words in asked)
 
 
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(1000, "bf16"), (6000, "bf16, compiled"), (20000, "bf16, compiled (max-autotune)")]
+)
+def test_on_a_gpu_kernels_are_timed_where_compiling_gained_and_the_run_is_long(
+    monkeypatch: pytest.MonkeyPatch, steps: int, expected: str
+) -> None:
+    """Six seconds of compiling for lenet5's twelve layers, thirty-six with timing: a tenth of the run must hold them."""
+    ways = {"fp32": 0.1, "bf16": 0.05, "bf16, compiled": 0.04, "bf16, compiled (max-autotune)": 0.03}
+    seconds = {"cuda, fp32": 0.1} | {f"cuda, {way}, as a graph": each for way, each in ways.items()}
+    asked = script(monkeypatch, seconds)
+    monkeypatch.setattr(calibrate, "bf16_is_emulated", lambda device: False)
+    gpu, layers = Plan(torch.device("cuda")), 12
+    monkeypatch.setattr(calibrate, "seconds_to_compile", lambda model: 0.5 * layers)
+    plan, _ = choose_plan(sn.lenet5(), *BATCH, nn.functional.cross_entropy, FitOptions(), gpu, steps)
+    assert plan.words() == f"cuda, {expected}, as a graph"
+    assert any("max-autotune" in words for words in asked) == (steps == 20000)
+
+
+def test_kernels_are_timed_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5})
+    assert choose(compile="max-autotune")[0] == "bf16, channels_last, compiled (max-autotune)"
+    assert not any("compiled" in words for words in asked)
+    modes: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda net, mode=None: modes.append(mode) or net)
+    data = (torch.randn(8, 1, 32, 32), torch.arange(8) % 10)
+    common: dict[str, Any] = {"precision": "fp32", "channels_last": False, "run_dir": tmp_path, "progress": False}
+    common |= {"compile": "max-autotune", "device": "cpu"}
+    for epochs in (1, 2):
+        assert sn.fit(sn.lenet5(), data, **common, epochs=epochs, schedule="constant").plan["compile"] == "max-autotune"
+        common["resume"] = "changed"
+    assert set(modes) == {"max-autotune-no-cudagraphs"}
+    with pytest.raises(ValueError, match="compile to be one of 'auto', True, False, 'max-autotune'; got 'max'"):
+        FitOptions(compile="max")  # type: ignore[arg-type]
+
+
 def test_a_first_look_takes_as_few_pictures_as_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
