@@ -25,6 +25,10 @@ class FullyConvolutional(nn.Module):
 
     def __init__(self, model: VGG | AlexNet) -> None:
         super().__init__()
+        if not isinstance(model, VGG | AlexNet):  # pyright: ignore[reportUnnecessaryIsInstance]
+            got = f"a {type(model).__name__}"
+            advice = "A net that ends in global pooling takes any size as it is."
+            raise OptionError(message("to_fully_convolutional", "a VGG or an AlexNet", got, advice))
         rule = model.input_rule()
         if rule is None or model.avgpool is None:
             got, advice = "a net with another kind of layer in front of its head", "Convert it by hand."
@@ -86,10 +90,6 @@ def to_fully_convolutional(model: VGG | AlexNet) -> FullyConvolutional:
     >>> dense(torch.zeros(1, 3, 32, 32)).shape, dense(torch.zeros(1, 3, 64, 96)).shape
     (torch.Size([1, 3, 1, 1]), torch.Size([1, 3, 2, 3]))
     """
-    if not isinstance(model, VGG | AlexNet):  # pyright: ignore[reportUnnecessaryIsInstance]
-        got = f"a {type(model).__name__}"
-        advice = "A net that ends in global pooling takes any size as it is."
-        raise OptionError(message("to_fully_convolutional", "a VGG or an AlexNet", got, advice))
     return FullyConvolutional(model)
 
 
