@@ -82,7 +82,9 @@ def test_bad_inputs() -> None:
     resnet: Any = sn.resnet20()
     with pytest.raises(sn.OptionError, match=r"expected a VGG or an AlexNet; got a ResNet\. A net that ends in global"):
         sn.to_fully_convolutional(resnet)
-    with pytest.raises(sn.OptionError, match=r"expected a VGG or an AlexNet; got a NoneType\. A net that ends in global"):
+    with pytest.raises(
+        sn.OptionError, match=r"expected a VGG or an AlexNet; got a NoneType\. A net that ends in global"
+    ):
         sn.FullyConvolutional(None)  # type: ignore[arg-type]
     with torch.device("meta"):
         dense = sn.to_fully_convolutional(sn.vgg11())
