@@ -1,7 +1,7 @@
 """Make a trained net of the package out of runs: the best on its validation pictures, tested once, as shipped.
 
     smallnets recipe run r8-lenet5-digits --data digits --run-dir runs/digits --seeds 10
-    python benchmarks/ship.py runs/digits --weights digits --least 0.99
+    python benchmarks/ship.py runs/digits --weights digits --least 0.99 [--flip]
 
 The runs are those of one recipe, a seed each. What is written is the file that `lenet5(weights="digits")` loads, in
 bfloat16; its accuracy is that of these bytes on the test split. A net below `--least` is not written.
@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> Path | None:
     parser.add_argument("--weights", required=True, help="what weights= is to be: digits, cifar10")
     parser.add_argument("--data", help="the pictures to test on, where the runs' own are no longer there")
     parser.add_argument("--about", default="", help="of the pictures, e.g. 'CIFAR-10, its copy in JPEG'")
+    parser.add_argument("--flip", action="store_true", help="also measure it on pictures and their mirror images")
     parser.add_argument("--least", type=float, required=True, help="test accuracy below which nothing is written")
     parser.add_argument("--out", type=Path, default=FOLDER, help="the package's own folder by default")
     given = parser.parse_args(arguments)
@@ -76,6 +77,8 @@ def main(arguments: list[str] | None = None) -> Path | None:
         packed = Path(folder) / "net.safetensors"
         sn.save(net, packed, dtype=torch.bfloat16)
         found = sn.evaluate(sn.load(packed), test, precision="fp32")  # of the bytes that are shipped
+        if given.flip:
+            about["flipped"] = sn.evaluate(sn.load(packed), test, precision="fp32", tta="flip").accuracy
     print(
         f"{net.config['name']}:{given.weights} from {best.name} of {len(reports)}: test accuracy {found.accuracy:.4f}"
     )

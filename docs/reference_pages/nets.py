@@ -49,8 +49,8 @@ TRAINED = """
 ## Trained nets that come with the package
 
 `{0}` loads the first of them, and its name `{1}` stands for a net on the command line and in `predict`; nothing is
-downloaded. Accuracy is a fraction of the test pictures; the deviation is that of the runs, of which validation pictures
-chose one.
+downloaded. Accuracy is a fraction of the test pictures, with flips that of the mean over each picture and its mirror image
+(`tta="flip"`); the deviation is that of the runs, of which validation pictures chose one.
 
 """
 
@@ -89,7 +89,8 @@ def small_row(name: str, options: dict[str, object]) -> list[object]:
 
 
 def trained_row(one: sn.TrainedNet) -> list[object]:
-    measured = [f"{one.accuracy:.4f}", one.test_pictures, f"{one.spread:.4f}", one.runs]
+    flipped = "" if one.flipped is None else f"{one.flipped:.4f}"
+    measured = [f"{one.accuracy:.4f}", flipped, one.test_pictures, f"{one.spread:.4f}", one.runs]
     return [f"`{one.name}`", *measured, one.parameters, one.bytes, f"[{one.recipe}](recipes.md#{one.recipe})"]
 
 
@@ -104,5 +105,5 @@ def page() -> str:
     text += table(["net", "parameters:", "MACs:", "field:"], [small_row(*each) for each in SMALL.items()])
     trained = sn.pretrained()
     text += TRAINED.format(f'sn.{trained[0].net}(weights="{trained[0].weights}")', trained[0].name)
-    heads = ["name", "accuracy:", "pictures:", "deviation:", "runs:", "parameters:", "bytes:", "recipe"]
+    heads = ["name", "accuracy:", "with flips:", "pictures:", "deviation:", "runs:", "parameters:", "bytes:", "recipe"]
     return text + table(heads, map(trained_row, trained))

@@ -23,10 +23,12 @@ def test_runs_become_a_file_of_the_package(tmp_path: Path) -> None:
     sn.run_recipe("r8-lenet5-digits", "digits", runs, seeds=2, epochs=2, limit=300, device="cpu")
     asked = [str(runs), "--weights", "mine", "--out", str(out)]
     assert ship.main([*asked, "--least", "1.01"]) is None and not list(out.iterdir())
-    path = ship.main([*asked, "--least", "0", "--about", "some digits"])
+    path = ship.main([*asked, "--least", "0", "--about", "some digits", "--flip"])
     found = read(path)
     reports = {file.parent: json.loads(file.read_text()) for file in runs.rglob("report.json")}
     best = max(report["val_accuracy"] for report in reports.values() if "val_accuracy" in report)
     assert found.name == "lenet5:mine" and found.runs == 2 and found.source == "some digits"
     assert sn.load(path).metadata["val_accuracy"] == best
-    assert found.accuracy == sn.evaluate(sn.load(path), sn.data.load("digits", "test"), precision="fp32").accuracy
+    test = sn.data.load("digits", "test")
+    assert found.accuracy == sn.evaluate(sn.load(path), test, precision="fp32").accuracy
+    assert found.flipped == sn.evaluate(sn.load(path), test, precision="fp32", tta="flip").accuracy

@@ -71,7 +71,7 @@ WRONG = [
     (lambda: sn.lenet5(weights="digit"), "lenet5: expected the name of trained weights or a file; got 'digit'. "
      "Did you mean 'digits'? Its trained weights are 'digits'; or give a file."),
     (lambda: sn.resnet32(weights="digits"), "resnet32: expected the name of trained weights or a file; got 'digits'. "
-     "No trained resnet32 comes with the package (lenet5:digits"),
+     "No trained resnet32 comes with the package (convnet3:cifar10, lenet5:digits"),
     (lambda: sn.predict("lenet5:digts", torch.zeros(1, 1, 32, 32)), "Did you mean 'lenet5:digits'?"),
     (lambda: sn.load("lenet6:digits"), "expected a trained net; got 'lenet6:digits'. Did you mean 'lenet5:digits'?"),
     (lambda: sn.evaluate("lenet5:cifar", (torch.zeros(1, 1, 32, 32), torch.zeros(1))), "expected a trained net"),
@@ -90,7 +90,7 @@ def test_a_wrong_name_lists_the_right_ones(call: object, said: str) -> None:
 
 def test_a_better_file_takes_the_place_of_an_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is known of a net is in its file, so that nothing else has to change."""
-    first = sn.pretrained()[0]
+    first = trained.trained("lenet5:digits")
     shutil.copy(first.path, tmp_path / "lenet5-mine.safetensors")
     monkeypatch.setattr(trained, "FOLDER", tmp_path)
     assert [one.name for one in sn.pretrained()] == ["lenet5:mine"]
@@ -145,9 +145,9 @@ def test_the_list_of_weights_on_the_command_line(capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     assert "lenet5:digits" in shown and "0.99" in shown and "359 test pictures" in shown
     with pytest.raises(SystemExit) as caught:
-        main(["list", "vgg*", "--weights"])
+        main(["list", "alexnet*", "--weights"])
     assert caught.value.code == 2
-    assert "There are lenet5:digits" in capsys.readouterr().err
+    assert "There are convnet3:cifar10, lenet5:digits" in capsys.readouterr().err
 
 
 def test_the_list_costs_no_import_of_torch() -> None:

@@ -55,9 +55,10 @@ def list_weights(pattern: str, json: Path | None) -> None:
         )
     if write_json(json, as_json.dumps([{"name": one.name, **vars(one), "path": str(one.path)} for one in found])):
         return
-    rows = [("name", "recipe", "accuracy", "spread", "runs", "parameters", "bytes")]
+    rows = [("name", "recipe", "accuracy", "with flips", "spread", "runs", "parameters", "bytes")]
     for one in found:
-        measured = f"{one.accuracy:.4f}", f"{one.spread:.4f}", str(one.runs)
+        flipped = "" if one.flipped is None else f"{one.flipped:.4f}"
+        measured = f"{one.accuracy:.4f}", flipped, f"{one.spread:.4f}", str(one.runs)
         rows.append((one.name, one.recipe, *measured, f"{one.parameters:,}", f"{one.bytes:,}"))
     show_rows(rows, texts=2)
     for one in found:

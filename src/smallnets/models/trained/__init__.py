@@ -23,6 +23,7 @@ class TrainedNet:
         net: Its builder's name.
         weights: What ``weights=`` takes.
         accuracy: On the test split, of the bytes that are shipped.
+        flipped: The same with ``tta="flip"``; None where a mirror image is another thing, as of digits.
         test_pictures: How many pictures that split has.
         parameters: Numbers that were trained.
         bytes: Size of the file.
@@ -40,6 +41,7 @@ class TrainedNet:
     net: str
     weights: str
     accuracy: float
+    flipped: float | None
     test_pictures: int
     parameters: int
     bytes: int
@@ -59,7 +61,8 @@ class TrainedNet:
         return f"{self.net}:{self.weights}"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.accuracy:.4f} of {self.test_pictures:,} test pictures ({self.source})"
+        flipped = "" if self.flipped is None else f", {self.flipped:.4f} with flips,"
+        return f"{self.name}: {self.accuracy:.4f}{flipped} of {self.test_pictures:,} test pictures ({self.source})"
 
 
 def pretrained() -> tuple[TrainedNet, ...]:
@@ -79,7 +82,7 @@ def read(path: Path) -> TrainedNet:
     net, _, weights = path.stem.partition("-")
     known: dict[str, Any] = {name: found[name] for name in TrainedNet.__dataclass_fields__ if name in found}
     known |= {"classes": tuple(found["data_facts"]["classes"]), "bytes": path.stat().st_size}
-    known |= {"net": net, "weights": weights, "path": path}
+    known |= {"net": net, "weights": weights, "path": path, "flipped": found.get("flipped")}
     return TrainedNet(**known)
 
 
