@@ -42,7 +42,10 @@ def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
     machine = hardware["gpu"] or f"{hardware['cores']} processor cores"
     reported = (result.get("reported") or {}).get("test_accuracy")
     what = f"`{name}`, {variant}" if variant else f"`{name}`"
-    return (what, here, accuracy(reported), str(result["epochs"]), Path(result["data"]).name, machine)
+    pictures, first = Path(result["data"]).name, result["by_seed"][0]
+    if first.get("limit") is not None:
+        pictures += f", {first['train_pictures']:,} to train on"
+    return (what, here, accuracy(reported), str(result["epochs"]), pictures, machine)
 
 
 def accuracy(value: float | None) -> str:

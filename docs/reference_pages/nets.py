@@ -49,8 +49,8 @@ TRAINED = """
 ## Trained nets that come with the package
 
 `{0}` loads the first of them, and its name `{1}` stands for a net on the command line and in `predict`; nothing is
-downloaded. Accuracy is a fraction of the test pictures, with flips that of the mean over each picture and its mirror image
-(`tta="flip"`); the deviation is that of the runs, of which validation pictures chose one.
+downloaded. Accuracy is a fraction of the test pictures, with flips that of the mean over each picture and its mirror
+image (`tta="flip"`); the deviation is that of the runs, of which validation pictures chose one.
 
 """
 
