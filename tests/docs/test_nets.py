@@ -54,6 +54,9 @@ def test_results_are_read_as_they_are(tmp_path: Path) -> None:
     one, other = measured.rows("r7-convnet3", tmp_path)
     assert one == ("`r7-convnet3`", "0.5124; flipped 0.5678", "-", "30", "digits", "2 processor cores")
     assert other[:3] == ("`r7-convnet3`, wide", "mean 0.5124, 3 seeds; flipped 0.5678", "0.9000")
+    part = {"ways": [], "ways_accuracy": [], "limit": 2000, "train_pictures": 1800}
+    (tmp_path / "r7-convnet3.json").write_text(json.dumps({"r7-convnet3": result(by_seed=[part])}))
+    assert measured.rows("r7-convnet3", tmp_path)[0][4] == "digits, 1,800 to train on"
 
 
 def test_every_result_can_be_shown() -> None:
