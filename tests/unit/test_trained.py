@@ -35,6 +35,18 @@ def test_a_shipped_net_is_as_good_as_its_file_says(one: sn.TrainedNet) -> None:
         assert found.accuracy == pytest.approx(one.accuracy, abs=1 / found.n + 1e-9)  # one picture on an edge
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/weights.md"])
+def test_the_pages_say_what_the_files_say(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `sn.")]
+    for one in sn.pretrained():
+        flipped = "-" if one.flipped is None else f"{one.flipped:.4f}"
+        call = f'`sn.{one.net}(weights="{one.weights}")`'
+        said = f"| {call} | {one.accuracy:.4f} of {one.test_pictures:,} | {flipped} | {one.parameters:,} |"
+        assert any(row.startswith(said) for row in rows), said
+    assert len(rows) == len(sn.pretrained())
+
+
 def test_the_digits_are_read_well() -> None:
     assert trained.trained("lenet5:digits").accuracy >= 0.99
 
@@ -71,7 +83,7 @@ WRONG = [
     (lambda: sn.lenet5(weights="digit"), "lenet5: expected the name of trained weights or a file; got 'digit'. "
      "Did you mean 'digits'? Its trained weights are 'digits'; or give a file."),
     (lambda: sn.resnet32(weights="digits"), "resnet32: expected the name of trained weights or a file; got 'digits'. "
-     "No trained resnet32 comes with the package (convnet3:cifar10, lenet5:digits"),
+     "No trained resnet32 comes with the package (it has convnet3:cifar10, lenet5:digits"),
     (lambda: sn.predict("lenet5:digts", torch.zeros(1, 1, 32, 32)), "Did you mean 'lenet5:digits'?"),
     (lambda: sn.load("lenet6:digits"), "expected a trained net; got 'lenet6:digits'. Did you mean 'lenet5:digits'?"),
     (lambda: sn.evaluate("lenet5:cifar", (torch.zeros(1, 1, 32, 32), torch.zeros(1))), "expected a trained net"),
@@ -147,7 +159,7 @@ def test_the_list_of_weights_on_the_command_line(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as caught:
         main(["list", "alexnet*", "--weights"])
     assert caught.value.code == 2
-    assert "There are convnet3:cifar10, lenet5:digits" in capsys.readouterr().err
+    assert "There are convnet3:cifar10, lenet5:digits, resnet20:cifar10" in capsys.readouterr().err
 
 
 def test_the_list_costs_no_import_of_torch() -> None:

@@ -109,7 +109,7 @@ def offers(net: str, text: str, found: Iterable[TrainedNet]) -> str:
     """What to write instead of a wrong name of weights."""
     names = [one.weights for one in found]
     if not names:
-        return f"No trained {net} comes with the package ({listed()} does); give a file."
+        return f"No trained {net} comes with the package (it has {listed()}); give a file."
     return f"{nearest(text, names)} Its trained weights are {', '.join(map(repr, names))}; or give a file.".strip()
 
 
