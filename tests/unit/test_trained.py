@@ -130,7 +130,7 @@ def test_an_option_at_its_default_is_the_trained_nets(tmp_path: Path, monkeypatc
             assert torch.equal(next(found.parameters()), next(net.parameters()))
     assert sn.convnet3(weights="mine", dropout=0.2).config["dropout"] == 0.2
     with pytest.raises(ValueError, match="vgg"):
-        sn.vgg("A", weights="mine")  # what is asked for is kept to, and does not fit
+        sn.vgg("B", weights="mine")  # what is asked for is kept to, and does not fit
     with pytest.raises(ValueError, match="convnet3"):
         sn.convnet3(weights="mine", channels=(8, 8, 16))
 

@@ -50,7 +50,7 @@ class Below:
 
 @dataclass(frozen=True)
 class Later:
-    """Beside an option that older files do not have, or that None leaves open: ``net.config`` leaves its None out."""
+    """Beside an option that older files do not have: ``net.config`` leaves its None out, as they do."""
 
 
 NumClasses: TypeAlias = Annotated[int, AtLeast(0)]

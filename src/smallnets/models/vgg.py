@@ -84,7 +84,7 @@ def make_vgg(
     name: str,
     letters: Sequence[str],
     /,
-    cfg: Annotated[VGGConfig | None, Later()],
+    cfg: VGGConfig,
     batch_norm: bool,
     *,
     num_classes: NumClasses | None = None,
@@ -95,7 +95,7 @@ def make_vgg(
     weights: WeightsLike | None = None,  # loaded by ``makes``
 ) -> VGG:
     """The net behind every VGG builder, its options checked; ``cfg`` is a list of layers or one of ``letters``."""
-    layers, plan = read_layers(name, "A" if cfg is None else cfg, letters), read_head(name, head)
+    layers, plan = read_layers(name, cfg, letters), read_head(name, head)
     imagenet = plan == HEADS["imagenet"]
     if dropout is not None:
         if dropout and not (plan.hidden or plan.batch_norm):
@@ -122,8 +122,8 @@ FAMILY = Family("Simonyan & Zisserman 2015", 2015, RECIPE, input_size=(3, 224, 2
 
 
 @register(FAMILY, 132_863_336, 7_609_090_048, make_vgg)
-def vgg(cfg: VGGConfig | None = None, batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
-    """A VGG of any configuration; without one of the trained net's that ``weights`` names, else "A".
+def vgg(cfg: VGGConfig = "A", batch_norm: bool = False, **options: Unpack[VGGOptions]) -> VGG:
+    """A VGG of any configuration.
 
     Source:
         Simonyan & Zisserman 2015, tables 1 and 2. The adaptive pool before the head is torchvision's; convolutions
