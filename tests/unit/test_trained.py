@@ -159,7 +159,7 @@ def test_the_list_of_weights_on_the_command_line(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as caught:
         main(["list", "alexnet*", "--weights"])
     assert caught.value.code == 2
-    assert "There are convnet3:cifar10, lenet5:digits, resnet20:cifar10" in capsys.readouterr().err
+    assert "There are convnet3:cifar10, lenet5:digits, resnet20:cifar10, vgg:cifar10" in capsys.readouterr().err
 
 
 def test_the_list_costs_no_import_of_torch() -> None:
