@@ -193,6 +193,18 @@ def test_on_a_gpu_kernels_are_timed_where_compiling_gained_and_the_run_is_long(
     assert any("max-autotune" in words for words in asked) == (steps == 20000)
 
 
+@pytest.mark.parametrize(("seconds", "measured"), [(0.2, False), (0.3, True)])
+def test_on_a_gpu_a_run_of_some_seconds_is_measured_however_few_its_steps(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, measured: bool
+) -> None:
+    asked = script(monkeypatch, {"cuda, fp32": seconds, "cuda, bf16, as a graph": seconds / 2})
+    monkeypatch.setattr(calibrate, "bf16_is_emulated", lambda device: False)
+    batch = torch.randn(128, 1, 32, 32), torch.arange(128) % 10
+    given = sn.lenet5(), *batch, nn.functional.cross_entropy, FitOptions(compile=False)
+    plan, _ = choose_plan(*given, Plan(torch.device("cuda")), 20)
+    assert (len(asked) > 1) == measured
+
+
 def test_kernels_are_timed_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = script(monkeypatch, {"fp32": 1.0, "bf16, channels_last": 0.5})
     assert choose(compile="max-autotune")[0] == "bf16, channels_last, compiled (max-autotune)"
