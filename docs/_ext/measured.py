@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import smallnets as sn
+from smallnets.experiments.page import way_words
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 HEADS = ("recipe", "test accuracy", "reported", "epochs", "pictures", "on")
@@ -37,7 +38,7 @@ def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
         here = f"mean {here}, {result['runs']} seeds"
     ways = [one for seed in result["by_seed"] for one in zip(seed["ways"], seed["ways_accuracy"], strict=True)]
     if len(result["by_seed"]) == 1:
-        here += "".join(f"; {way.removeprefix('plain, ')} {accuracy(value)}" for way, value in ways)
+        here += "".join(f"; {way_words(way)} {accuracy(value)}" for way, value in ways)
     hardware = result["hardware"]
     machine = hardware["gpu"] or f"{hardware['cores']} processor cores"
     reported = (result.get("reported") or {}).get("test_accuracy")

@@ -44,7 +44,7 @@ def test_results_are_read_as_they_are(tmp_path: Path) -> None:
     import measured
 
     def result(**changes: Any) -> dict[str, Any]:
-        seed = {"ways": ["plain, flipped"], "ways_accuracy": [0.5678]}
+        seed = {"ways": [{"tta": "flip"}], "ways_accuracy": [0.5678]}
         hardware = {"cores": 2, "gpu": None}
         known = {"test_accuracy": 0.51239, "runs": 1, "epochs": 30, "reported": None, "data": "x/digits"}
         return {**known, "hardware": hardware, "by_seed": [seed], **changes}
@@ -52,8 +52,8 @@ def test_results_are_read_as_they_are(tmp_path: Path) -> None:
     runs = {"r7-convnet3": result(), "r7-convnet3, wide": result(runs=3, reported={"test_accuracy": 0.9})}
     (tmp_path / "r7-convnet3.json").write_text(json.dumps(runs))
     one, other = measured.rows("r7-convnet3", tmp_path)
-    assert one == ("`r7-convnet3`", "0.5124; flipped 0.5678", "-", "30", "digits", "2 processor cores")
-    assert other[:3] == ("`r7-convnet3`, wide", "mean 0.5124, 3 seeds; flipped 0.5678", "0.9000")
+    assert one == ("`r7-convnet3`", "0.5124; flip 0.5678", "-", "30", "digits", "2 processor cores")
+    assert other[:3] == ("`r7-convnet3`, wide", "mean 0.5124, 3 seeds; flip 0.5678", "0.9000")
     part = {"ways": [], "ways_accuracy": [], "limit": 2000, "train_pictures": 1800}
     (tmp_path / "r7-convnet3.json").write_text(json.dumps({"r7-convnet3": result(by_seed=[part])}))
     assert measured.rows("r7-convnet3", tmp_path)[0][4] == "digits, 1,800 to train on"
