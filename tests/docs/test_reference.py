@@ -1,7 +1,7 @@
 """The reference: its generated pages are up to date, and every public name stands on exactly one page."""
 
-import inspect
 import importlib
+import inspect
 import re
 import sys
 from collections import Counter
