@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> Path | None:
     net = sn.load(best)
     test = load(given.data or report["data"], "test", classes=net.data_facts.classes, size=net.data_facts.size)
     about = {
-        "source": given.about or net.data_facts.source,
+        "source": given.about or given.weights,
         "recipe": report["recipe"],
         "seed": report["seed"],
         "chosen_by": f"validation accuracy, then loss, of {len(reports)} runs",
@@ -73,6 +74,7 @@ def main(arguments: list[str] | None = None) -> Path | None:
         "hardware": hardware(report),
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
     }
+    net.data_facts = replace(net.data_facts, source=given.weights)  # not the path that they had here
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "net.safetensors"
         sn.save(net, packed, dtype=torch.bfloat16)

@@ -24,6 +24,7 @@ def test_a_shipped_net_is_as_good_as_its_file_says(one: sn.TrainedNet) -> None:
     assert sum(parameter.numel() for parameter in net.parameters()) == one.parameters
     assert one.bytes == one.path.stat().st_size
     assert net.data_facts.classes == one.classes and len(one.classes) == net.num_classes
+    assert net.data_facts.source == one.weights  # no path of whoever trained it
     assert one.runs >= 1 and one.source and one.hardware and one.seconds > 0
     assert one.recipe in {path.stem for path in Path(sn.__file__).parent.glob("experiments/recipes/*.toml")}
     assert all(parameter.dtype == torch.float32 for parameter in net.parameters())

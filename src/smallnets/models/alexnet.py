@@ -92,7 +92,8 @@ def alexnet(
         hidden: Widths of the hidden linear layers; None is (4096, 4096) with the ImageNet stem and none with CIFAR's.
         dropout: Probability before each hidden linear layer.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``). Or the name
+            of a trained net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 63 pixels (67 in 2012, 29 with the CIFAR stem).

@@ -82,7 +82,8 @@ def convnet3(
         input_size: Side of the pictures in pixels; every convolution is followed by a halving.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``). Or the name
+            of a trained net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).

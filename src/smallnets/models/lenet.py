@@ -253,7 +253,8 @@ def lenet5(
             32 maps and one hidden linear layer of 512.
         input_size: Side of the pictures in pixels: 224 in the textbook's "wide", 32 for "1998".
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``). Or the name
+            of a trained net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, input_size, input_size) -> (N, num_classes).

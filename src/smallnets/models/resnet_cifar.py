@@ -30,7 +30,8 @@ class CifarResNetOptions(CommonOptions, total=False):
         residual: False gives the plain twin, without shortcuts.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file or a state dict; nothing is initialised first (see ``load_weights``).
+        weights: A file or a state dict; nothing is initialised first (see ``load_weights``). Or the name of a trained
+            net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 4x4

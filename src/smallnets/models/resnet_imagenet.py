@@ -47,7 +47,8 @@ class ResNetOptions(CommonOptions, total=False):
         dilate: For layer2, layer3 and layer4, dilation in place of the stride (Chen et al. 2017).
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups (Wu & He 2018).
         inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``). Or the name
+            of a trained net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 32x32

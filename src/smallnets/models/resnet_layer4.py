@@ -63,7 +63,8 @@ def resnet50_layer4(
         in_channels: Channels of the pictures.
         norm: ``"batch"``, or ``"group"`` with gcd(32, channels) groups.
         inplace: Let ReLUs and additions overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``). Or the name
+            of a trained net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), any H and W; in training a batch of one must be larger than 16x16

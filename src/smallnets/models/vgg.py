@@ -63,7 +63,8 @@ class VGGOptions(CommonOptions, total=False):
             (1x1, dropout, 512 with batch norm, dropout), ``"linear"`` (1x1, nothing hidden), a ``VGGHead`` or its dict.
         dropout: Probability of the head's dropout; None is what ``head`` says.
         inplace: Let ReLUs overwrite their input; turn off to hang full backward hooks on every module.
-        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``).
+        weights: A file, a state dict or torchvision's; nothing is initialised first (see ``load_weights``). Or the name
+            of a trained net of the package, whose options take the place of those at their defaults.
 
     Shape:
         (N, in_channels, H, W) -> (N, num_classes), H and W at least 2 to the number of pools.

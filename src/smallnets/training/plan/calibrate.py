@@ -112,16 +112,18 @@ def choose_plan(
     look, part = first_look(model, images, labels, loss, plain, steps)
     whole = look.seconds * len(images) / part  # seconds of a step of the whole batch
     on_cpu, granted = base.device.type == "cpu", SHARE * whole * steps
-    if granted < FEWER_ROUNDS * look.seconds if on_cpu else whole * steps < SHORTEST:
+    too_short = granted < FEWER_ROUNDS * look.seconds if on_cpu else whole * steps < SHORTEST
+    if too_short:
         return as_asked, said
 
     def left() -> float:
         return granted - (time.perf_counter() - started)
 
-    # As many as there are seconds for, and no more than a step of about a second needs.
-    more = min(len(images), int(len(images) * granted / (ROUNDS * whole)), max(FEW, int(len(images) / whole)))
-    if not on_cpu or more > part:
-        part = more if on_cpu else len(images)
+    enough = len(images)
+    if on_cpu:  # as many as there are seconds for, and no more than a step of about a second needs
+        enough = min(enough, int(enough * granted / (ROUNDS * whole)), max(FEW, int(enough / whole)))
+    if not on_cpu or enough > part:
+        part = enough
         look = measure_plan(model, images[:part], labels[:part], loss, plain, float("inf"), left)
     total = steps * len(images) / part  # steps of such a part
     trials = Trials(model, images[:part], labels[:part], loss, look, total, left)
