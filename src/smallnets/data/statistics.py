@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .decoding import Broken, Decoder, decode_all, in_threads, with_rules
 
-PART = 1 << 24  # numbers of pictures whose sums are taken at once
+PART = 1 << 24  # numbers of pictures that are counted at once
 SAMPLE = 4096  # pictures whose mean and std stand for a whole stream
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
@@ -34,15 +34,13 @@ def channel_stats(images: Tensor) -> Stats:
 
 
 def stats_of_parts(parts: Iterable[Tensor]) -> Stats:
-    """``channel_stats`` of pictures that come a few at a time; their sums are whole numbers, which float64 has all."""
-    total, squares, count = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), 0
+    """``channel_stats`` of uint8 pictures that come a few at a time: how often each value occurs says both, exactly."""
+    counts = torch.zeros(1, 256, dtype=torch.float64)
     for part in parts:
-        pixels = part.transpose(0, 1).flatten(1).float()
-        total = total + pixels.sum(dim=1, dtype=torch.float64)
-        squares = squares + pixels.square_().sum(dim=1, dtype=torch.float64)
-        count += pixels.shape[1]
-    mean = total / count
-    std = (squares / count - mean.square()).clamp(min=0).sqrt()
+        counts = counts + torch.stack([torch.bincount(one.flatten(), minlength=256) for one in part.unbind(1)])
+    values, pixels = torch.arange(256, dtype=torch.float64), counts.sum(dim=1)
+    mean = counts @ values / pixels
+    std = (counts @ values.square() / pixels - mean.square()).clamp(min=0).sqrt()
     std = torch.where(std > 0, std, 255.0)
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
