@@ -3,7 +3,7 @@
     python benchmarks/textbook.py r4-vgg16-three --data PATH [--epochs 20] [--device auto] [--seed 0]
 
 Everything else is the recipe's: classes, batch size, optimiser, rate, weight decay, steps of the rate. The test split is
-looked at every epoch, as such loops do, and the last epoch counts. The figures go to ``results/textbook-NAME.json``, to
+looked at every epoch, as such loops do, and the last epoch counts. The figures go to ``results/textbook/NAME.json``, to
 be read beside ``results/NAME.json``, which ``recipes.py`` writes of ``fit``.
 """
 
@@ -139,8 +139,9 @@ def write(asked: argparse.Namespace, rows: list[dict[str, float]]) -> None:
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "epochs": rows,
     }
-    asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / f"textbook-{asked.name}.json").write_text(json.dumps(found, indent=2) + "\n")
+    folder = asked.results / "textbook"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{asked.name}.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

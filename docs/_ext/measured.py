@@ -39,10 +39,14 @@ def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
     ways = [one for seed in result["by_seed"] for one in zip(seed["ways"], seed["ways_accuracy"], strict=True)]
     if len(result["by_seed"]) == 1:
         here += "".join(f"; {way_words(way)} {accuracy(value)}" for way, value in ways)
+    what = f"`{name}`, {variant}" if variant else f"`{name}`"
+    reported = (result.get("reported") or {}).get("test_accuracy")
+    if result["test_accuracy"] is None:
+        here = f"not tested; validation accuracy {accuracy(result['val_accuracy'])}"
+    if not result["by_seed"]:
+        return (what, here, accuracy(reported), str(result["epochs"]), "", "")
     hardware = result["hardware"]
     machine = hardware["gpu"] or f"{hardware['cores']} processor cores"
-    reported = (result.get("reported") or {}).get("test_accuracy")
-    what = f"`{name}`, {variant}" if variant else f"`{name}`"
     pictures, first = Path(result["data"]).name, result["by_seed"][0]
     if first.get("limit") is not None:
         pictures += f", {first['train_pictures']:,} to train on"

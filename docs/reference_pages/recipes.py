@@ -26,17 +26,18 @@ as JPEGs, whose pictures have lost some detail.
 
 
 def results() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        found |= json.loads(path.read_text(encoding="utf-8"))
-    return found
+    """By recipe what was measured: by the names of its variants, or its own."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def measured(result: dict[str, Any]) -> str:
     """What was measured, on what, and how often."""
+    if not result["by_seed"]:
+        return f"validation accuracy {result['val_accuracy']:.4f}, not tested; {result['epochs']} epochs"
     machine = result["hardware"].get("gpu") or f"{result['hardware']['cores']} cores"
-    spread = sorted(run["test_accuracy"] for run in result["by_seed"])
-    text = f"{result['test_accuracy']:.4f}"
+    kind = "val_accuracy" if result["test_accuracy"] is None else "test_accuracy"
+    spread = sorted(run[kind] for run in result["by_seed"])
+    text = f"{'validation ' if kind == 'val_accuracy' else ''}{result[kind]:.4f}"
     if len(spread) > 1:
         text += f", the mean of {len(spread)} runs from {spread[0]:.4f} to {spread[-1]:.4f}"
     else:
@@ -51,7 +52,7 @@ def figure(found: Figure) -> str:
     return "; ".join([*parts, *([found.note] if found.note else [])])
 
 
-def section(found: Recipe, result: dict[str, Any] | None) -> str:
+def section(found: Recipe, known: dict[str, Any]) -> str:
     told = [f"`{found.call}`, {found.fit_options().epochs} epochs on {found.data.source}"]
     if found.source:
         told.append(f"Source: {found.source}")
@@ -59,8 +60,8 @@ def section(found: Recipe, result: dict[str, Any] | None) -> str:
         told.append(f"Reported: {figure(found.reported)}")
     if found.expect is not None:
         told.append(f"To expect: {figure(found.expect)}")
-    if result is not None:
-        told.append(f"Measured here: {measured(result)}")
+    for name, result in known.items():
+        told.append(f"Measured here{'' if name == found.name else f', `{name}`'}: {measured(result)}")
     if found.variants:
         told.append(f"Variants: {', '.join(f'`{name}`' for name in found.variants)}")
     if found.start:
@@ -86,9 +87,9 @@ def page() -> str:
             f"`{one.net}`",
             one.fit_options().epochs,
             accuracy(one.reported and one.reported.test_accuracy),
-            accuracy(known[one.name]["test_accuracy"] if one.name in known else None),
+            accuracy(known.get(one.name, {}).get(one.name, {}).get("test_accuracy")),
         ]
         for one in found
     ]
     heads = ["recipe", "system", "net", "epochs:", "reported:", "here:"]
-    return HEAD + table(heads, rows) + "".join("\n" + section(one, known.get(one.name)) for one in found)
+    return HEAD + table(heads, rows) + "".join("\n" + section(one, known.get(one.name, {})) for one in found)

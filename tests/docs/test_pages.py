@@ -1,5 +1,6 @@
 """Every code block of the docs and the README, run as a reader would."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,15 @@ def test_a_page_says_what_runs(
     monkeypatch.syspath_prepend(tmp_path)  # a page imports the files that it shows
     torch.manual_seed(0)
     run(page, tmp_path, capsys)
+
+
+def test_the_readme_reports_what_was_measured() -> None:
+    benchmarks = ROOT / "benchmarks"
+    text = (ROOT / "README.md").read_text()
+    section = text.partition("## Reported systems, rebuilt")[2].partition("\n## ")[0]
+    files = [benchmarks / "gpu.json", *benchmarks.glob("results/**/*.json")]
+    known = "".join(path.read_text() for path in files)
+    measured = {f"{float(number):.4f}" for number in re.findall(r"\d\.\d+", known)}
+    told = set(re.findall(r"0\.\d{4}", section))
+    assert len(told) > 30
+    assert told - measured == set()

@@ -1,5 +1,6 @@
 """Recipes are data that is checked when it is read, and say what the reports say."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,12 @@ def test_names_and_files(tmp_path: Path) -> None:
         sn.recipe("")
     with pytest.raises(sn.OptionError, match="No such file"):
         sn.recipe("nowhere.toml")
+
+
+def test_what_to_expect_was_measured() -> None:
+    results = Path(__file__).parents[3] / "benchmarks" / "results"
+    measured = {path.stem: json.loads(path.read_text()) for path in results.glob("*.json")}
+    expected = {name: recipe.expect for name in list_recipes() if (recipe := sn.recipe(name)).expect is not None}
+    assert {"r2-resnet50-layer4", "tuned-resnet18"} <= set(expected)
+    for name, figure in expected.items():
+        assert figure.test_accuracy == round(measured[name][name]["test_accuracy"], 4), name
