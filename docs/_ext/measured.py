@@ -27,7 +27,21 @@ def rows(name: str, folder: Path = RESULTS) -> list[tuple[str, ...]]:
         reported = None if recipe.reported is None else recipe.reported.test_accuracy
         return [(f"`{name}`", "not measured yet", accuracy(reported), str(recipe.after + recipe.fit["epochs"]), "", "")]
     found: dict[str, dict[str, Any]] = json.loads(path.read_text())
-    return [row(name, run, result) for run, result in found.items()]
+    return [line for run, result in found.items() for line in (row(name, run, result), *more_ways(result))]
+
+
+def more_ways(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Lines of the other ways that one run was tested, where there are several."""
+    ways = ways_of(result)
+    return [(way, accuracy(value), "", "", "", "") for way, value in ways] if len(ways) > 1 else []
+
+
+def ways_of(result: dict[str, Any]) -> list[tuple[str, float]]:
+    """In words, and the accuracy; of one run only, as those of several differ."""
+    runs = result["by_seed"]
+    if len(runs) != 1:
+        return []
+    return [(way_words(way), value) for way, value in zip(runs[0]["ways"], runs[0]["ways_accuracy"], strict=True)]
 
 
 def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
@@ -36,9 +50,8 @@ def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
     here = accuracy(result["test_accuracy"])
     if result.get("runs", 1) > 1:
         here = f"mean {here}, {result['runs']} seeds"
-    ways = [one for seed in result["by_seed"] for one in zip(seed["ways"], seed["ways_accuracy"], strict=True)]
-    if len(result["by_seed"]) == 1:
-        here += "".join(f"; {way_words(way)} {accuracy(value)}" for way, value in ways)
+    if len(ways := ways_of(result)) == 1:
+        here += "".join(f"; {way} {accuracy(value)}" for way, value in ways)
     what = f"`{name}`, {variant}" if variant else f"`{name}`"
     reported = (result.get("reported") or {}).get("test_accuracy")
     if result["test_accuracy"] is None:

@@ -59,6 +59,20 @@ def test_results_are_read_as_they_are(tmp_path: Path) -> None:
     assert measured.rows("r7-convnet3", tmp_path)[0][4] == "digits, 1,800 to train on"
 
 
+def test_each_way_to_test_a_net_has_its_line(tmp_path: Path) -> None:
+    import measured
+
+    ways = [line for line in measured.rows("r3-vgg-testing") if line[0].startswith("dense")]
+    assert [line[0] for line in ways] == [
+        "dense, side 32",
+        "dense, side 40",
+        "dense, side 48",
+        "dense, sides 32, 40 and 48",
+    ]
+    grown = measured.rows("r3-vgg-grown")
+    assert len(grown) == 2 and grown[1][1].startswith("not tested; validation accuracy 0.")
+
+
 def test_every_result_can_be_shown() -> None:
     import measured
 

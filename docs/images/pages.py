@@ -1,7 +1,7 @@
-"""The pictures of the tutorials, drawn again: ``python docs/images/tutorials.py --data cifar10-jpeg.zip``.
+"""The pictures of the pages, drawn again: ``python docs/images/pages.py --data cifar10-jpeg.zip``.
 
-Curves of both nets of the three-class lab come from the runs in benchmarks/results/three-classes; the other pictures
-from runs that are made here, in a few minutes on two processor cores. Without ``--data`` those of CIFAR-10 stay.
+Curves of long trainings come from the runs in the folders of benchmarks/results; the other pictures from runs that are
+made here, in a few minutes on two processor cores. Without ``--data`` those of CIFAR-10 stay.
 """
 
 import argparse
@@ -14,7 +14,12 @@ import smallnets as sn
 from smallnets.cli import main as smallnets
 
 HERE = Path(__file__).parent
-CURVES = HERE.parents[1] / "benchmarks" / "results" / "three-classes"
+RESULTS = HERE.parents[1] / "benchmarks" / "results"
+LONG = {
+    "three-classes-both": ("three-classes/vgg", "three-classes/resnet"),
+    "vgg-grown": ("vgg-grown",),
+    "plain-against-residual": ("plain-against-residual",),
+}
 THREE = ("--classes", "airplane,automobile,bird", "--limit", "3000", "--epochs", "8")
 
 
@@ -39,9 +44,10 @@ def main() -> None:
     parser.add_argument("--data", help="CIFAR-10 as an image folder or a zip of one")
     data = parser.parse_args().data
     small(trained("lenet5", "--data", "digits", "--epochs", "5") / "curves.png", "first-net-curves.png")
-    both = Path(tempfile.mkdtemp()) / "both.png"
-    sn.compare(CURVES / "vgg", CURVES / "resnet").plot(both)
-    small(both, "three-classes-both.png")
+    for name, folders in LONG.items():
+        curves = Path(tempfile.mkdtemp()) / "curves.png"
+        sn.compare(*(RESULTS / folder for folder in folders)).plot(curves)
+        small(curves, f"{name}.png")
     if data:
         run = trained("convnet3", "--data", data, *THREE)
         for name in ("confusion", "grid"):
