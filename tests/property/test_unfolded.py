@@ -15,6 +15,7 @@ import smallnets as sn
 from smallnets.training.plan import calibrate, unfolded
 from smallnets.training.plan.calibrate import choose_plan
 from smallnets.training.plan.plan import Plan
+from smallnets.training.plan.timing import Timing
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -137,10 +138,10 @@ def test_the_plan_takes_it_where_it_is_faster_and_fit_keeps_it(monkeypatch: pyte
     gaining(monkeypatch)
     measured = calibrate.measure_plan
 
-    def faster(*arguments: Any) -> calibrate.Timing:
+    def faster(*arguments: Any) -> Timing:
         found = measured(*arguments)
         plan: Plan = arguments[4]
-        return calibrate.Timing(plan, 0.5 if plan.unfolded else 1.0, found.loss, 0.0)
+        return Timing(plan, 0.5 if plan.unfolded else 1.0, found.loss, 0.0)
 
     monkeypatch.setattr(calibrate, "measure_plan", faster)
     monkeypatch.setattr(calibrate, "first_look", lambda *given: (faster(*given[:5], float("inf")), len(given[1])))

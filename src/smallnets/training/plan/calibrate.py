@@ -5,25 +5,21 @@ so little work is measured on few pictures, and very little not at all. On a GPU
 most of that for the libraries' first calls, which the run needs anyway, it is done for runs of some seconds.
 """
 
-import copy
-import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
 from ...data.names import counted
 from ..feed.batches import Batch
 from ..group import Group
 from ..options import FitOptions, Loss
-from .captured import can_be_captured, capture_pass
-from .compiling import compiled
-from .plan import Plan, bf16_is_emulated, check_logits
-from .unfolded import layers_that_gain, shortest, use_unfolded
+from .captured import can_be_captured
+from .plan import Plan, bf16_is_emulated
+from .timing import Timing, arranged, bf16_is_slow, measure_plan, one_step
+from .unfolded import layers_that_gain
 
 SHARE = 0.02  # of a run's seconds, the plain way, that measuring may take
 LEAST = 8  # pictures that are timed at least: fewer are not run as a batch is
@@ -33,24 +29,9 @@ FEWER_ROUNDS = 6  # that it takes at least: the first look serves as the plain c
 FEW = 32  # pictures that are run as a whole batch is: to compare weight gradients on, or of a slow net
 SHORTEST = 5.0  # seconds of a run on a GPU from which it is measured
 TOLERANCE = 0.02  # relative difference from fp32's loss at which a candidate is out
-HOPELESS = 1.5  # a first step that is so much slower than the best needs no second
-TOO_SLOW = 3  # times fp32's seconds that one product in bf16 takes where no net gains from it
-GPU_STEPS = 10  # steps in a row that are timed on a GPU, as the host runs ahead of it in a run
 A_COMPILED_LAYER = 0.5  # seconds that compiling takes for each layer, about
 AUTOTUNING = 6  # times as many where the compiler times its kernels, reckoned high
-COMPILING_GAINS = (
-    0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU keeps to SHARE
-)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One candidate: its plan, seconds a step (the fastest seen), its loss, and seconds it took to get ready."""
-
-    plan: Plan
-    seconds: float
-    loss: float
-    ready: float
+COMPILING_GAINS = 0.1  # of the seconds left that compiling may take on a GPU, where it mostly gains; a CPU has SHARE
 
 
 def settle_plan(
@@ -206,16 +187,6 @@ def seconds_to_compile(model: nn.Module) -> float:
     return A_COMPILED_LAYER * sum(1 for module in model.modules() if not list(module.children()))
 
 
-@functools.cache
-def bf16_is_slow() -> bool:
-    """Whether this CPU has no instructions for bf16, so that even one step in it may take all the seconds there are."""
-    seconds: list[float] = []
-    for kind in (torch.float32, torch.bfloat16):
-        a = torch.ones(256, 256, dtype=kind)
-        seconds.append(shortest(functools.partial(torch.mm, a, a)))
-    return seconds[1] > TOO_SLOW * seconds[0]
-
-
 def open_choices(options: FitOptions, base: Plan) -> Iterator[Plan]:
     """Every way that the options leave open, the plain one first, then the likeliest."""
     low = "fp16" if bf16_is_emulated(base.device) else "bf16"
@@ -244,83 +215,3 @@ def if_it_can(measured: Callable[[], Timing]) -> Timing | None:
     except Exception:  # a compiler that is missing, a layer without bf16: then this way is not open
         return None
     return found if found.seconds < float("inf") else None
-
-
-def measure_plan(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    loss: Loss,
-    plan: Plan,
-    best: float,
-    left: Callable[[], float] = lambda: float("inf"),
-) -> Timing:
-    """Time training steps of a copy of the net under a plan; infinite where two steps show that it is hopeless.
-
-    One shows it where there are not the seconds ``left`` for a second.
-    """
-    trial = arranged(model, plan)
-    use_unfolded(trial, plan.unfolded)
-    net: Any = compiled(trial, plan.compile) if plan.compile else trial
-    batch = plan.arrange(images)
-    first, value = one_step(net, batch, labels, loss, plan)
-    slow = first > HOPELESS * best and not plan.compile and plan.device.type == "cpu"
-    # The very first step of a shape sets things up.
-    if slow and (left() < first or one_step(net, batch, labels, loss, plan)[0] > HOPELESS * best):
-        return Timing(plan, float("inf"), value, 0.0)
-    if plan.graph:
-        replay = capture_pass(lambda: a_pass(net, batch, labels, loss, plan))
-        seconds = in_a_row(replay, plan.device)
-    elif plan.device.type != "cpu":
-        seconds = in_a_row(lambda: a_pass(net, batch, labels, loss, plan), plan.device)
-    else:
-        seconds = one_step(net, batch, labels, loss, plan)[0]
-        if left() > 3 * seconds:
-            seconds = min(seconds, one_step(net, batch, labels, loss, plan)[0])
-    return Timing(plan, seconds, value, max(0.0, first - seconds) if plan.compile else 0.0)
-
-
-def arranged(model: nn.Module, plan: Plan) -> nn.Module:
-    """A copy in the plan's layout, in train mode but for dropout, whose masks, and so the losses, differ by layout."""
-    trial = copy.deepcopy(model).train()
-    for module in trial.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):  # pyright: ignore[reportPrivateUsage]
-            module.eval()
-    return trial.to(memory_format=torch.channels_last if plan.channels_last else torch.contiguous_format)
-
-
-def a_pass(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> Tensor:
-    """A forward and a backward pass; its loss."""
-    net.zero_grad(set_to_none=True)
-    with plan.autocast():
-        logits = net(images)
-    value = loss(check_logits(logits, images, "fit"), labels)
-    value.backward()
-    return value.detach()
-
-
-def one_step(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss, plan: Plan) -> tuple[float, float]:
-    """Seconds and loss of a forward and a backward pass."""
-    synchronise(plan.device)
-    started = time.perf_counter()
-    value = a_pass(net, images, labels, loss, plan)
-    net.zero_grad(set_to_none=True)
-    synchronise(plan.device)
-    return time.perf_counter() - started, value.item()
-
-
-def in_a_row(step: Callable[[], object], device: torch.device) -> float:
-    """Seconds of one of several steps, the host running ahead."""
-    step()
-    synchronise(device)
-    started = time.perf_counter()
-    for _ in range(GPU_STEPS):
-        step()
-    synchronise(device)
-    return (time.perf_counter() - started) / GPU_STEPS
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for what a device was asked to do."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)

@@ -14,8 +14,8 @@ from ..feed.samples import Samples
 from ..feed.suits import check_pictures
 from ..group import Group
 from ..records import PlanRecord
-from .calibrate import synchronise
 from .plan import Plan, logits_of
+from .timing import synchronise
 
 WORTH_IT = 5.0  # seconds of plain work under which nothing is measured or changed, so small sets are exact
 TRIED = 64  # pictures to measure with: enough to keep every core busy, few beside a test set

@@ -11,9 +11,10 @@ import smallnets as sn
 from smallnets import FitOptions
 from smallnets.training.feed.understand import understand
 from smallnets.training.group import Group
-from smallnets.training.plan import calibrate, inference
-from smallnets.training.plan.calibrate import Timing, choose_plan
+from smallnets.training.plan import calibrate, inference, timing
+from smallnets.training.plan.calibrate import choose_plan
 from smallnets.training.plan.plan import Plan
+from smallnets.training.plan.timing import Timing
 
 CPU = Plan(torch.device("cpu"))
 BATCH = torch.randn(4, 1, 32, 32), torch.tensor([1, 2, 3, 4])
@@ -121,9 +122,10 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, compiling: float, unfolding: float = 0.5) -> None:
         self.now, self.fast, self.compiling = 0.0, {"fp32": 1.0, "fp32, channels_last": 1.3}, compiling
         monkeypatch.setattr(calibrate.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(calibrate, "one_step", self.one_step)
-        monkeypatch.setattr(calibrate, "compiled", lambda net: setattr(self, "cold", True) or net)
-        monkeypatch.setattr(calibrate, "use_unfolded", lambda net, names: None)
+        for module in (calibrate, timing):
+            monkeypatch.setattr(module, "one_step", self.one_step)
+        monkeypatch.setattr(timing, "compiled", lambda net: setattr(self, "cold", True) or net)
+        monkeypatch.setattr(timing, "use_unfolded", lambda net, names: None)
         monkeypatch.setattr(calibrate, "unfolded_where_it_gains", self.unfolded)
         self.cold, self.unfolding = False, unfolding
 
@@ -163,10 +165,10 @@ def test_a_cpu_without_bf16_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()
     for share, expected in ((2.0, False), (20.0, True)):
         taken[torch.bfloat16] = share
-        calibrate.bf16_is_slow.cache_clear()
-        monkeypatch.setattr(calibrate, "shortest", lambda call: taken[call.args[0].dtype])
-        assert calibrate.bf16_is_slow() is expected
-    calibrate.bf16_is_slow.cache_clear()
+        timing.bf16_is_slow.cache_clear()
+        monkeypatch.setattr(timing, "shortest", lambda call: taken[call.args[0].dtype])
+        assert timing.bf16_is_slow() is expected
+    timing.bf16_is_slow.cache_clear()
 
 
 def test_asked_to_compile_it_compiles_the_fastest_and_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,8 +266,8 @@ def test_a_way_that_cannot_run_is_not_open() -> None:
 
     low = Plan(torch.device("cpu"), "bf16")
     given = NoHalf(), *BATCH, nn.functional.cross_entropy
-    assert calibrate.if_it_can(lambda: calibrate.measure_plan(*given, low, 1.0)) is None
-    assert calibrate.if_it_can(lambda: calibrate.measure_plan(*given, CPU, float("inf"))) is not None
+    assert calibrate.if_it_can(lambda: timing.measure_plan(*given, low, 1.0)) is None
+    assert calibrate.if_it_can(lambda: timing.measure_plan(*given, CPU, float("inf"))) is not None
 
 
 def test_an_error_of_the_plain_way_is_the_users_to_see() -> None:
