@@ -44,6 +44,7 @@ assert_type(history, sn.History)
 assert_type(history.best, Row)
 assert_type(history["loss"], Sequence[float])
 assert_type(history["epoch"], Sequence[int])
+assert_type(history[-1], Row)
 assert_type(history["val_loss"], Sequence[float | None])
 for each in history:
     assert_type(each, Row)

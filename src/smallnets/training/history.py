@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast, overload
 
-from ..errors import OptionError, message, nearest
+from ..errors import OptionError, PlaceError, message, nearest
 from ..files import write_text
 from ..spreadsheet import csv_text
 from .options import Monitor
@@ -28,8 +28,8 @@ class History:
     are fractions in [0, 1]; the columns of ``val`` are None without validation.
 
     >>> history = History([{"epoch": 1, "loss": 0.5, "accuracy": 0.8}])
-    >>> history["accuracy"], history.best["epoch"]
-    ([0.8], 1)
+    >>> history["accuracy"], history[-1]["loss"], history.best["epoch"]
+    ([0.8], 0.5, 1)
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -43,17 +43,23 @@ class History:
         return len(self.rows)
 
     @overload
+    def __getitem__(self, column: int) -> Row: ...
+    @overload
     def __getitem__(self, column: Literal["epoch"]) -> Sequence[int]: ...  # type: ignore[overload-overlap]
     @overload
     def __getitem__(self, column: Column) -> Sequence[float]: ...
     @overload
     def __getitem__(self, column: ValColumn | str) -> Sequence[float | None]: ...
-    def __getitem__(self, column: str) -> Sequence[float | None]:
-        """A column.
+    def __getitem__(self, column: str | int) -> Sequence[float | None] | Row:
+        """A column by its name, or a row by its place: ``history[-1]`` is the last epoch's.
 
         Raises:
-            ValueError: When there is no such column.
+            ValueError: When there is no such column or row; the latter is an IndexError, too.
         """
+        if isinstance(column, int) and not isinstance(column, bool):
+            if not -len(self.rows) <= column < len(self.rows):
+                raise PlaceError(message("History", f"the place of one of {len(self.rows)} rows", column))
+            return self.rows[column]
         if not isinstance(column, str) or (self.rows and column not in self.rows[0]):  # pyright: ignore[reportUnnecessaryIsInstance]
             known = list(Row.__annotations__) if not self.rows else list(self.rows[0])
             raise OptionError(

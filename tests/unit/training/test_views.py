@@ -198,3 +198,14 @@ def test_predictions_of_files_are_the_files(tmp_path: Any) -> None:
     assert len(said) == 3 and seen(said).counts["img"] == 3
     assert seen(sn.predict(net, [Image.new("L", (32, 32))] * 2)).counts["img"] == 2
     assert seen(sn.predict(net, torch.zeros(1, 32, 32, dtype=torch.uint8))).counts["img"] == 1
+
+
+def test_a_history_is_a_sequence_of_rows() -> None:
+    rows: list[Any] = [{"epoch": number, "loss": 1.0 / number, "accuracy": 0.5} for number in (1, 2, 3)]
+    history = History(rows)
+    assert [history[place] for place in (0, -1, 2, -3)] == [rows[0], rows[2], rows[2], rows[0]]
+    for place in (3, -4):
+        with pytest.raises(IndexError, match=f"the place of one of 3 rows; got {place}"):
+            history[place]
+    with pytest.raises(ValueError, match="a column of epoch, loss, accuracy; got True"):
+        history[True]
