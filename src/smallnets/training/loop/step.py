@@ -1,22 +1,19 @@
 """One update after the other: batches in, weights changed, sums kept; everything random from (seed, step)."""
 
 import contextlib
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Generator
 
 import torch
 from torch import Tensor, nn
 
 from ...data.names import listed
 from ...data.stateless import key
-from ...errors import OptionError, RunError, SmallnetsError, first_line, message
+from ...errors import RunError, SmallnetsError, first_line, message
 from ..checkpoint.schema import Checkpoint, Progress, Training
 from ..feed.batches import Batch
-from ..feed.feed import has_batch_norm
 from ..group import Group
 from ..options import FitOptions
 from ..plan.captured import Captured, can_be_captured
-from ..plan.compiling import compiled
 from ..plan.plan import Plan, check_logits
 from ..plan.unfolded import use_library, use_unfolded
 from ..preserve import state_tensors
@@ -25,6 +22,7 @@ from .average import Average
 from .finite import Tally, all_finite
 from .losses import SMALLEST, Mixer, make_loss
 from .optimizers import begin_momentum, make_optimizer
+from .passes import augmented, parallel, plain_norm_error, seed_draws
 
 
 class Updates:
@@ -260,52 +258,3 @@ class Updates:
             yield
         finally:
             self.average.swap(self.model)
-
-
-def parallel(model: nn.Module, plan: Plan, group: Group) -> nn.Module:
-    """The net compiled and distributed, as the plan and the group say."""
-    net: nn.Module = compiled(model, plan.compile) if plan.compile else model
-    if group.world == 1:
-        return net
-    ids = [plan.device.index] if plan.device.type == "cuda" else None
-    with group.one_message():
-        return nn.parallel.DistributedDataParallel(net, device_ids=ids)
-
-
-@contextlib.contextmanager
-def plain_norm_error(model: nn.Module, images: Tensor) -> Generator[None, None, None]:
-    """Torch's error of a batch norm over one value, in one sentence.
-
-    Raises:
-        ValueError: Instead of torch's.
-    """
-    try:
-        yield
-    except ValueError as error:
-        if len(images) > 1 or not has_batch_norm(model) or isinstance(error, SmallnetsError):
-            raise
-        advice = "Take another batch_size, or drop_last=True in a DataLoader."
-        raise OptionError(message("fit", "at least two samples a batch for batch norm", len(images), advice)) from error
-
-
-def augmented(augment: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """The batch that a user's augmentation makes of a batch.
-
-    Raises:
-        ValueError: When it is none of as many pictures.
-    """
-    found: Any = augment(images)
-    if not isinstance(found, Tensor) or found.shape[:1] != images.shape[:1]:
-        got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise OptionError(message("fit", f"augment to give {len(images)} pictures, as it was given", got))
-    return found
-
-
-def seed_draws(device: torch.device, seed: int) -> None:
-    """Seed what dropout, and whatever else the net draws, draws from; torch.manual_seed takes 0.3 ms to ask round."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type != "cpu":
-        torch.manual_seed(seed)
