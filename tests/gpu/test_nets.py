@@ -12,7 +12,7 @@ from zoo_cases import NARROW, NETS, pictures
 
 pytestmark = pytest.mark.gpu
 SLACK = 10.0  # times the CPU's own distance from float64, which rounding in another order may take
-LITTLE = 1e-5
+LITTLE = 1e-4  # cuDNN's transforms (Winograd, FFT; for 5x5 kernels, too) round more coarsely; TF32 is beyond, at 1e-3
 # A unit within rounding of 0, or two within rounding of each other in a pool, send the gradient another way: on a CPU too,
 # by 1e-4 to 8e-3 of it when the order of memory is changed (vgg11, vgg16, vgg19, resnet50_layer4).
 GATES = 3e-2
