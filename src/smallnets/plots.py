@@ -133,10 +133,14 @@ def plot_curves(lines: Sequence[Curves], path: str | os.PathLike[str] | None = N
 
     Of several seeds it shows the mean, and in a band the lowest and the highest.
     """
-    figure = new_figure(10, 4.4)
+    names = [legend_name(line.label) for line in lines]
+    columns = max(
+        1, min(4, len(lines), int(9.6 / (0.55 + 0.07 * max(map(len, names), default=1))))
+    )  # inches of a line and its name
+    figure = new_figure(10, 4.2 + 0.2 * -(-len(lines) // columns))
     for place, (column, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy"))):
         axes: Any = figure.add_subplot(1, 2, place + 1)
-        for number, line in enumerate(lines):
+        for number, (line, shown) in enumerate(zip(lines, names, strict=True)):
             colour = f"C{number % 10}"
             style = (0, (3, 2)) if line.column(f"val_{column}") is not None else "-"
             for name, stroke, width in ((column, style, 1.0), (f"val_{column}", "-", 1.8)):
@@ -150,7 +154,7 @@ def plot_curves(lines: Sequence[Curves], path: str | os.PathLike[str] | None = N
                     "linewidth": width,
                     "marker": "o" if len(epochs) < 3 else "",
                 }
-                axes.plot(epochs, values.mean(0), color=colour, label=plain(line.label) if solid else None, **look)
+                axes.plot(epochs, values.mean(0), color=colour, label=shown if solid else None, **look)
                 if solid and len(values) > 1:
                     axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
             if column == "accuracy" and line.test:
@@ -161,11 +165,26 @@ def plot_curves(lines: Sequence[Curves], path: str | os.PathLike[str] | None = N
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(lines)), frameon=False, fontsize=8)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=8,
+    )
     dashed = "dashed: training; solid: held out; stars: test"
     figure.axes[0].set_title(dashed, loc="right", fontsize=7, color=GREY)
     return save(figure, path)
+
+
+def legend_name(label: str) -> str:
+    """A run's name as a legend has it: matplotlib leaves out what begins with an underscore, and 120 letters fit.
+
+    >>> legend_name("_base"), len(legend_name("x" * 500))
+    (' _base', 120)
+    """
+    name = plain(label if len(label) <= 120 else f"{label[:59]}…{label[-60:]}")
+    return f" {name}" if name.startswith("_") else name
 
 
 def plot_lr_curve(

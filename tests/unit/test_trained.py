@@ -203,3 +203,17 @@ def test_a_saved_file_stands_for_its_net_on_the_command_line(
             main(["predict", str(tmp_path / file), str(tmp_path / "a.png")])
         told = capsys.readouterr().err
         assert caught.value.code == 2 and why in told and told.count("\n") == 1
+
+
+def test_load_weights_takes_the_names_that_builders_take() -> None:
+    for one in sn.pretrained():
+        net = sn.build(**one.config)
+        sn.load_weights(net, one.weights)
+        wanted = sn.load(one.path).state_dict()
+        assert all(torch.equal(tensor, wanted[name].to(tensor.dtype)) for name, tensor in net.state_dict().items())
+    other = sn.resnet20(num_classes=5)
+    with pytest.raises(sn.WeightsError, match='Call load_weights with head="reset"'):
+        sn.load_weights(other, "cifar10")
+    assert "fc starts afresh" in sn.load_weights(other, "cifar10", head="reset")
+    with pytest.raises(sn.WeightsError, match="the name of trained weights or a file; got 'cifar'"):
+        sn.load_weights(other, "cifar")

@@ -58,7 +58,7 @@ def list_weights(pattern: str, json: Path | None) -> None:
     rows = [("name", "recipe", "accuracy", "with flips", "spread", "runs", "parameters", "bytes")]
     for one in found:
         flipped = "" if one.flipped is None else f"{one.flipped:.4f}"
-        measured = f"{one.accuracy:.4f}", flipped, f"{one.spread:.4f}", str(one.runs)
+        measured = f"{one.accuracy:.4f}", flipped, f"{one.spread:.4f}" if one.runs > 1 else "", str(one.runs)
         rows.append((one.name, one.recipe, *measured, f"{one.parameters:,}", f"{one.bytes:,}"))
     show_rows(rows, texts=2)
     for one in found:

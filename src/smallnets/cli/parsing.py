@@ -13,7 +13,7 @@ Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="
 Run = Annotated[
     Path,
     typer.Argument(
-        help="The folder that `fit --run-dir` wrote, a file of `save` or `export`, or a trained net as lenet5:digits.",
+        help="The folder that `fit --run-dir` wrote, a .safetensors file of `save`, or a trained net as lenet5:digits.",
         metavar="RUN_DIR",
     ),
 ]
@@ -43,6 +43,10 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 
 
+TEXTS = ("variant",)  # settings whose choices are names, also where they look like numbers
+NONE_IS_A_WORD = ("augment", "test")  # settings that have a choice of this name
+
+
 def parse_settings(pairs: list[str] | None, of: str = "net") -> dict[str, Any]:
     """``["stem=cifar", "num_classes=3"]`` as keywords: Python values where they are, else text.
 
@@ -56,13 +60,19 @@ def parse_settings(pairs: list[str] | None, of: str = "net") -> dict[str, Any]:
             raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
         if key.strip() == "name":
             raise OptionError(message("--set", f"an option of the {of}", repr(text), "Its name is the first argument."))
-        found[key.strip()] = parse_value(value)
+        found[key.strip()] = parse_value(value, key.strip())
     return found
 
 
-def parse_value(text: str) -> Any:
-    """A Python value where it is one, true, false and none in any case, else the text itself."""
-    spoken = {"true": True, "false": False, "none": None}
+def parse_value(text: str, key: str = "") -> Any:
+    """A Python value where it is one, true, false and none in any case, else the text itself.
+
+    >>> parse_value("none"), parse_value("none", "augment")
+    (None, 'none')
+    """
+    spoken = {"true": True, "false": False, "none": "none" if key in NONE_IS_A_WORD else None}
+    if key in TEXTS:
+        return text
     if text.lower() in spoken:
         return spoken[text.lower()]
     try:

@@ -31,6 +31,7 @@ Seeds = Annotated[int, typer.Option(help="Runs, each with a seed of its own.")]
 Seed = Annotated[int, typer.Option(help="The first seed.")]
 Epochs = Annotated[int | None, typer.Option(help="In all.  [the recipe's]")]
 Workers = Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")]
+Going = Annotated[str, typer.Option("--resume", help="auto, never, or changed (go on with other settings).")]
 Csv = Annotated[Path | None, typer.Option(help="Write the table here, numbers in full.")]
 Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here.")]
 
@@ -90,6 +91,7 @@ def run_command(
     precision: Precision = "auto",
     device: Device = "auto",
     workers: Workers = None,
+    resume: Going = "auto",
     json: JSON = None,
 ) -> None:
     """Build, train and test a system as its recipe says; run again, it goes on where it was stopped."""
@@ -98,7 +100,7 @@ def run_command(
     found = run_recipe(
         name, data, run_dir, seed=seed, seeds=seeds, epochs=epochs, limit=limit, variants=variant, device=device,
         changes=parse_settings(set_, of="recipe"), precision=precision, workers=workers, root=root, download=download,
-        say=say(json),
+        resume=resume, say=say(json),
     )  # fmt: skip
     show_table(found, json)
 
@@ -123,6 +125,7 @@ def sweep(
     precision: Precision = "auto",
     device: Device = "auto",
     workers: Workers = None,
+    resume: Going = "auto",
     csv: Csv = None,
     png: Png = None,
     json: JSON = None,
@@ -135,7 +138,7 @@ def sweep(
 
     found = sweep_over(
         name, parse_values(set_), data, run_dir, seed=seed, seeds=seeds, epochs=epochs, limit=limit, device=device,
-        precision=precision, workers=workers, root=root, download=download, say=say(json),
+        precision=precision, workers=workers, root=root, download=download, resume=resume, say=say(json),
     )  # fmt: skip
     show_table(found, json, csv, png)
 
@@ -169,6 +172,8 @@ def show_table(found: "Comparison", json: Path | None, csv: Path | None = None, 
         found.to_csv(csv)
     if not write_json(json, found.to_json()):
         typer.echo(f"\n{found}")
+    if found.failed:
+        raise typer.Exit(1)
 
 
 def parse_values(pairs: Sequence[str]) -> dict[str, list[Any]]:
@@ -185,7 +190,7 @@ def parse_values(pairs: Sequence[str]) -> dict[str, list[Any]]:
             raise OptionError(message("--set", "KEY=A,B", repr(text), "For example --set batch_size=30,256."))
         if key.strip() in found:
             raise OptionError(message("--set", "each setting once", repr(text), "Put all its values into one --set."))
-        found[key.strip()] = [parse_value(part) for part in parts]
+        found[key.strip()] = [parse_value(part, key.strip()) for part in parts]
     return found
 
 

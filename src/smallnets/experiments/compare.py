@@ -113,9 +113,11 @@ class Comparison:
 
     Attributes:
         lines: A run each, or the same run from several seeds.
+        failed: Why runs that were asked for are not as they were asked for, if some are not.
     """
 
     lines: tuple[Compared, ...]
+    failed: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Compared]:
         return iter(self.lines)

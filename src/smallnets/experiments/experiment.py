@@ -10,14 +10,13 @@ import torch
 
 from ..data.names import shown
 from ..data.sources import load
-from ..errors import OptionError, message
+from ..errors import OptionError, RunError, message
 from ..models.base import Net
 from ..models.build import build
-from ..models.trained import shipped
 from ..models.vgg import VGG
 from ..surgery import freeze, grow
 from ..training.checkpoint.files import LAST, PREVIOUS
-from ..training.checkpoint.run_folder import RunFolder
+from ..training.checkpoint.run_folder import RunFolder, check_ours
 from ..training.evaluate import evaluate
 from ..training.feed.understand import understand
 from ..training.fit import fit
@@ -26,6 +25,7 @@ from ..training.history import History
 from ..training.loop.checks import check_run
 from ..training.options import FitOptions
 from ..training.plan.plan import choose_device
+from ..training.tta import Views
 from ..weights import load_weights
 from .recipe import Recipe
 from .report import Outcome, report_lines, write_report
@@ -41,6 +41,8 @@ from .splits import (
     stratified_part,
     to_size,
 )
+
+ASKED = ("net", "options", "val", "test", "watched", "limit", "ways", "crop", "small_forms", "weights", "frozen")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Experiment:
     def run(self) -> Iterator[str]:
         """Do it; yields what a person wants to read of it, line by line."""
         self.check_asked()
+        check_ours(self.folder)
         group = current_group(choose_device(self.settings.device))
         done = read_report(self.folder)
         self._check_start(done)
@@ -107,15 +110,24 @@ class Experiment:
                 yield said
             RunFolder(self.folder).note_start(self._start)
         history = fit(net, splits.train, splits.val, options=self.settings)
-        if done is not None and done["epochs"] == len(history) and self._asks_as(done):
+        if done is not None and done.get("epochs") == len(history) and self._asks_as(done):
             yield from self._told_again(done, group)
             return
         yield from self._test(net, splits, history, group)
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """All that is asked for beside the options of ``fit``, as the report notes it: net, pictures, ways to test."""
+        known: dict[str, Any] = {name: getattr(self, name) for name in ASKED}
+        known["loading"] = {name: value for name, value in self.loading.items() if name not in ("root", "download")}
+        known |= {"source": shown(self.source), "grown_from": self.grown_from is not None}
+        return json.loads(json.dumps(known, default=lambda value: getattr(value, "__dict__", str(value))))
+
+    @property
     def _start(self) -> dict[str, str | None]:
         """What the net starts from and what of it is held, as the report has it."""
-        return {"weights": self.weights, "frozen": self.frozen}
+        given = self.options.get("weights") if self.weights is None else self.weights
+        return {"weights": None if given is None else str(given), "frozen": self.frozen}
 
     def _check_start(self, done: Mapping[str, Any] | None) -> None:
         """A run, complete or interrupted, is not taken for one of another start."""
@@ -131,17 +143,16 @@ class Experiment:
 
     def _asks_as(self, done: Mapping[str, Any]) -> bool:
         """Whether a report is on what this experiment asks for, as far as the run itself does not tell."""
-        ways = [dict(way) for way in self.ways if self.test is not None]
-        asked = {"test_split": self.test, "ways": ways, "watched": self.watched}
-        return all(done.get(name) == value for name, value in asked.items())
+        return done.get("asked") == self.asked
 
     def _is_report(self, done: Mapping[str, Any]) -> bool:
         """Whether a report is on this very experiment, complete, so that no picture need be read."""
-        config = read_run(self.folder).config
-        options = json.loads(json.dumps({"name": self.net, **self.options}, default=vars))
-        same = all(done["net"].get(name) == value for name, value in options.items())
-        same = same and done["epochs"] == self.settings.epochs and not self.settings.changes(config["options"])
-        return same and done["data"] == shown(self.source) and done.get("limit") == self.limit and self._asks_as(done)
+        try:
+            run = read_run(self.folder)
+        except RunError:  # a file is missing or broken: going on with the run writes it anew
+            return False
+        whole = done.get("epochs") == self.settings.epochs == len(run.rows)
+        return whole and not self.settings.changes(run.config["options"]) and self._asks_as(done)
 
     def _told_again(self, done: Mapping[str, Any], group: Group) -> Iterator[str]:
         if group.leads:
@@ -154,7 +165,9 @@ class Experiment:
             advice = "A test split is looked at once, at the end; hold out another for validation."
             raise OptionError(message("fit", "a test split that is used for nothing else", repr(self.test), advice))
         with torch.device("meta"):
-            freeze(build(self.net, **self.options), self.frozen)
+            net = freeze(build(self.net, **{**self.options, "weights": None}), self.frozen)
+            for way in self.ways if self.test is not None else ():
+                Views(net, way.get("tta"), way.get("scales"))
         layout_of(self.source, self.loading, self.val, self.test)
 
     def _read(self, group: Group) -> tuple[Splits, dict[str, Any], str]:
@@ -195,8 +208,7 @@ class Experiment:
                 raise OptionError(message("recipe", "two VGGs, one to grow from the other", f"a {self.net}"))
             grow(net, shallow)
         if self.weights is not None:
-            own = shipped(self.net, self.weights)
-            load_weights(net, self.weights if own is None else own.path, head="reset")
+            load_weights(net, self.weights, head="reset")
         return freeze(net, self.frozen)
 
     def _introduction(self, net: Net, splits: Splits) -> Iterator[str]:
@@ -237,7 +249,13 @@ class Experiment:
         ways = () if test is None else tuple((way, evaluate(net, test, **how, **way).accuracy) for way in self.ways)
         if not group.leads:
             return
-        facts = {"data": shown(self.source), "test_split": self.test, "watched": self.watched, "limit": self.limit}
+        facts: dict[str, Any] = {
+            "data": shown(self.source),
+            "test_split": self.test,
+            "watched": self.watched,
+            "limit": self.limit,
+        }
+        facts["asked"] = self.asked
         facts |= {name: text for name, text in self._start.items() if text is not None}
         facts |= {"validated_on": self._held(splits), "tested_on": self._tested(splits)}
         outcome = Outcome(self.folder, net, splits, history, test, metrics, ways)

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -82,6 +83,7 @@ class Recipe:
         expect: What it reached here; its ``seconds`` are measured on two cores.
         notes: Where it departs from the source, and why.
         text: The file as it is written.
+        path: The file.
     """
 
     name: str
@@ -100,12 +102,14 @@ class Recipe:
     expect: Figure | None = None
     notes: str = ""
     text: str = field(default="", repr=False, compare=False)
+    path: Path = field(default=Path(), repr=False, compare=False)
 
     @property
     def command(self) -> str:
         """What runs it."""
         data = self.data.source if self.data.source == "digits" else "PATH"
-        return f"smallnets recipe run {self.name} --data {data} --run-dir runs/{self.name}"
+        name = self.name if self.path.parent == FOLDER else shlex.quote(str(self.path))
+        return f"smallnets recipe run {name} --data {data} --run-dir {shlex.quote(f'runs/{self.name}')}"
 
     @property
     def call(self) -> str:
@@ -158,6 +162,7 @@ class Recipe:
         builder = inspect.signature(entry(net).builder).parameters
         training, reading = names_of(FitOptions), names_of(RecipeData)
         fit, data, options = dict(self.fit), dict[str, Any](), dict(self.options)
+        check_not_said_elsewhere(f"recipe {self.name}", changes)
         for name, value in changes.items():
             if name in own:
                 continue
@@ -183,6 +188,22 @@ class Recipe:
                 raise OptionError(message(f"recipe {self.name}", "variants to be tables", repr(changes)))
             self.changed(changes).fit_options()
         return replace(self, variants=variants)
+
+
+# What is said of a run and not of a recipe: its keyword, and its option on the command line.
+OF_A_RUN = {"seed": "seed=, seeds=: --seed, --seeds", "run_dir": "run_dir=: --run-dir", "device": "device=: --device"}
+OF_A_RUN |= {"progress": "progress=", "callbacks": "fit itself"}
+
+
+def check_not_said_elsewhere(who: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that a recipe would have no say in.
+
+    Raises:
+        ValueError: Naming what says it.
+    """
+    for name in settings:
+        if name in OF_A_RUN:
+            raise OptionError(message(who, "settings of a recipe", repr(name), f"Say it by {OF_A_RUN[name]}."))
 
 
 def names_of(kind: type) -> list[str]:
@@ -237,6 +258,8 @@ def read_recipe(path: Path) -> Recipe:
     check_entries(who, found, Recipe)
     for needed in ("title", "net"):
         check_text(who, needed, found.get(needed))
+    if not isinstance(found.get("ways", []), list):
+        raise OptionError(message(who, "ways to be a list of tables", repr(found["ways"])))
     for name in ("options", "data", "fit", "variants", "reported", "expect"):
         if not isinstance(found.get(name, {}), dict):
             raise OptionError(message(who, f"{name} to be a table", repr(found[name])))
@@ -247,10 +270,37 @@ def read_recipe(path: Path) -> Recipe:
     for name in ("reported", "expect"):
         if name in found:
             tables[name] = Figure(**check_entries(f"{who}, [{name}]", found.pop(name), Figure))
-    made = Recipe(path.stem, text=text, **{**found, **tables})
+    made = Recipe(path.stem, text=text, path=path, **{**found, **tables})
     check_int(who, "after", made.after, 0)
+    check_words(who, made)
+    check_not_said_elsewhere(f"{who}, [fit]", made.fit)
     check_data(who, made.data)
+    made.changed(made.options)
     return made.with_variants({"": {}}).with_variants(made.variants)  # the recipe itself is checked, too
+
+
+def check_words(who: str, made: Recipe) -> None:
+    """Refuse texts that are no text, ways to test that ``evaluate`` would not take, and figures that are no numbers.
+
+    Raises:
+        ValueError: Which entry, and what is allowed.
+    """
+    from ..training.tta import check_views
+
+    for name in ("title", "system", "source", "notes", "net"):
+        check_text(who, name, getattr(made, name))
+    if made.start is not None:
+        check_text(who, "start", made.start)
+    for way in made.ways:
+        if not isinstance(way, Mapping) or not set(way) <= {"tta", "scales"}:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message(who, "every way to test to be a table of tta and scales", repr(way)))
+        check_views(way.get("tta"), way.get("scales"))
+    for figure in (made.reported, made.expect):
+        for name in () if figure is None else ("test_accuracy", "train_accuracy", "seconds"):
+            if getattr(figure, name) is not None:
+                check_number(who, name, getattr(figure, name), 0)
+        if figure is not None:
+            check_text(who, "note", figure.note)
 
 
 def check_entries(who: str, found: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -259,7 +309,7 @@ def check_entries(who: str, found: Mapping[str, Any], kind: type) -> dict[str, A
     Raises:
         ValueError: When there is no such entry.
     """
-    known = [name for name in names_of(kind) if name not in ("name", "text")]
+    known = [name for name in names_of(kind) if name not in ("name", "text", "path")]
     for name in found:
         if name not in known:
             raise OptionError(message(who, f"one of {', '.join(known)}", repr(name), nearest(name, known)))
@@ -276,6 +326,17 @@ def check_data(who: str, data: RecipeData) -> None:
     check_number(who, "validation", data.validation, 0, below=1)
     if not isinstance(data.crop, int | float) or not 0 < data.crop <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(message(who, "crop to be a share in (0, 1]", repr(data.crop)))
+    check_text(who, "source", data.source)
+    if data.classes is not None:
+        if not isinstance(data.classes, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message(who, "classes to be a list of names", repr(data.classes)))
+        for name in data.classes:
+            check_text(who, "every class", name)
+    if (data.mean is None) != (data.std is None):
+        raise OptionError(message(who, "mean and std together", "one of them"))
+    for name in ("mean", "std"):
+        for value in getattr(data, name) or ():
+            check_number(who, f"every {name}", value, 0)
     if data.size is not None:
         check_int(who, "size", data.size)
     if data.test == "every epoch" and data.validation:

@@ -52,7 +52,7 @@ class Outcome:
 def write_report(
     outcome: Outcome, settings: FitOptions, how: Mapping[str, Any], recipe: Recipe | None, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write report.json, report.md and report.html; with a test split predictions.csv, confusion.png and grid.png, too.
+    """Write report.md, report.html and report.json; with a test split predictions.csv, confusion.png and grid.png, too.
 
     Args:
         outcome: What there is to report on.
@@ -69,7 +69,6 @@ def write_report(
     report["macs"] = summary.totals.macs
     report["recipe"] = None if recipe is None else recipe.name
     report["reported"] = None if recipe is None or recipe.reported is None else asdict(recipe.reported)
-    RunFolder(outcome.folder).write_json(REPORT, report)
     predictions = None
     if outcome.test is not None:
         predictions = predict(outcome.net, outcome.test, **how)
@@ -79,6 +78,7 @@ def write_report(
     except ImportError as error:  # the pictures need matplotlib, the figures do not
         warn(str(error))
     write_page(outcome.folder, report, settings, recipe, str(summary))
+    RunFolder(outcome.folder).write_json(REPORT, report)  # the last: with it the run counts as complete
     return report
 
 

@@ -5,17 +5,17 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, RunError, check_choice, check_int, message
 from ..files import user_path, write_text
 from ..pictures import drawing
-from .compare import Comparison, compare
+from .compare import Comparison, compare, holds_runs
 from .experiment import Experiment
 from .recipe import Recipe, recipe
-from .runs import is_run, read_run
+from .runs import is_run
 
 Say = Callable[[str], object]
 
@@ -33,6 +33,7 @@ class How:
     root: Path | None = None
     download: bool = False
     progress: bool = True
+    resume: str = "auto"
 
 
 def run_recipe(
@@ -52,6 +53,7 @@ def run_recipe(
     root: str | os.PathLike[str] | None = None,
     download: bool = False,
     progress: bool = True,
+    resume: str = "auto",
     say: Say | None = None,
 ) -> Comparison:
     """Run a recipe: build, train and test as it says. A run that is complete is not run again.
@@ -73,6 +75,7 @@ def run_recipe(
         root: Folder of torchvision's files, for the named sets.
         download: Fetch a named set that is not there.
         progress: Show progress on stderr.
+        resume: As for ``fit``: ``"changed"`` goes on with other settings.
         say: Called with each line of the reports.
 
     Returns:
@@ -80,13 +83,18 @@ def run_recipe(
 
     Raises:
         ValueError: When a setting is unknown or not allowed.
-        RunError: When a run cannot go on; of several, when none could.
+        RunError: When a run cannot go on; of several, when none could. Where some could, ``failed`` of what is
+            returned says why the others could not.
     """
     chosen = (name if isinstance(name, Recipe) else recipe(name)).changed(changes or {})
+    if epochs is not None and "epochs" in (changes or {}):
+        raise OptionError(message("recipe", "epochs once", f"{epochs} and {dict(changes or {})['epochs']}"))
+    if variants is not None and not variants:
+        raise OptionError(message("recipe", "variants to run, or None for all", "none"))
     place = user_path("recipe", "run_dir", run_dir) if run_dir is not None else Path("runs") / chosen.name
     source = chosen.data.source if data is None else os.fspath(data)
     where = None if root is None else Path(root)
-    how = How(source, epochs, limit, device, precision, workers, where, download, progress)
+    how = How(source, epochs, limit, device, precision, workers, where, download, progress, resume)
     asked = chosen.variants or {"": {}}
     for variant in variants or ():
         if not chosen.variants:
@@ -126,7 +134,11 @@ def sweep(
         ValueError: When a setting is unknown or not allowed, or one has no values.
     """
     chosen = name if isinstance(name, Recipe) else recipe(name)
+    if how.get("epochs") is not None and "epochs" in settings:
+        raise OptionError(message("sweep", "epochs once", f"{how['epochs']} and {list(settings['epochs'])}"))
     for setting, values in settings.items():
+        if isinstance(values, str) or not isinstance(values, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message("sweep", f"a list of values for {setting}", repr(values)))
         if not values:
             raise OptionError(message("sweep", f"values for {setting}", "none", "Give one or more."))
     if not settings:
@@ -146,6 +158,7 @@ def run_all(
     jobs = list(jobs_of(chosen, variants, how, place, seeds))
     for job in jobs:  # a mistake in the last variant comes to light before the first is run
         job.check_asked()
+    check_place(jobs, place)
     failures: list[RunError] = []
     for number, job in enumerate(jobs, start=1):
         if len(jobs) > 1:
@@ -158,13 +171,31 @@ def run_all(
                 raise
             failures.append(error)
             say(f"this run failed: {error}")
-    done = [job.folder for job in jobs if is_run(job.folder) and read_run(job.folder).rows]
-    if not done:
+    if len(failures) == len(jobs):
         raise failures[0]
-    found = compare(place)
+    found = replace(compare(place), failed=tuple(str(error) for error in failures))
     if not is_run(place):
         write_summary(chosen, found, place)
     return found
+
+
+def check_place(jobs: Sequence[Experiment], place: Path) -> None:
+    """Refuse to mix one run and several in a folder, where the one would hide the others.
+
+    Raises:
+        RunError: Naming the run that is in the way.
+    """
+    own = {job.folder for job in jobs}
+    for job in jobs:
+        between = itertools.takewhile(lambda folder: folder != place.parent, job.folder.parents)
+        for folder in between:
+            if folder not in own and is_run(folder):
+                wanted, advice = "a folder of runs", "Give several runs their own --run-dir."
+                raise RunError(message("recipe", wanted, f"that of one run, {folder}", advice))
+        below = sorted(job.folder.iterdir()) if job.folder.is_dir() and not is_run(job.folder) else []
+        if inside := [path for path in below if path.is_dir() and path not in own and holds_runs(path)]:
+            wanted, advice = "the folder of one run", "Give it its own --run-dir."
+            raise RunError(message("recipe", wanted, f"one of several, {inside[0]}", advice))
 
 
 def jobs_of(
@@ -208,6 +239,8 @@ def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | 
         changes["workers"] = how.workers
     if how.precision != "auto":
         changes["precision"] = how.precision
+    if how.resume != "auto":
+        changes["resume"] = how.resume
     data = chosen.data
     loading: dict[str, Any] = {
         "classes": None if data.classes is None else list(data.classes),

@@ -39,7 +39,7 @@ class RunRecord:
 
 
 def is_run(folder: Path) -> bool:
-    return (folder / METRICS).is_file() and (folder / CONFIG).is_file()
+    return (folder / METRICS).is_file()
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -48,9 +48,12 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         RunError: When the folder holds no run, or one of its files is broken.
     """
-    if not is_run(folder):
-        got = f"no {METRICS} in {str(folder)!r}" if folder.is_dir() else repr(str(folder))
-        raise RunError(message("compare", "the folder of a run", got, "Make one: smallnets fit --run-dir."))
+    missing = [name for name in (METRICS, CONFIG) if not (folder / name).is_file()]
+    if missing:
+        got = f"no {missing[0]} in {str(folder)!r}" if folder.is_dir() else repr(str(folder))
+        begun = len(missing) == 1 or (folder / LAST).exists()
+        advice = "Go on with the run, which writes it anew." if begun else "Make one: smallnets fit --run-dir."
+        raise RunError(message("compare", "the folder of a run", got, advice))
     try:
         with (folder / METRICS).open(newline="", encoding="utf-8") as file:
             rows = tuple(read_row(row) for row in csv.DictReader(file))
@@ -67,6 +70,8 @@ def read_run(folder: Path) -> RunRecord:
 def read_row(row: Mapping[str, str]) -> Row:
     """A row of metrics.csv in numbers; what is empty there is None."""
     found: Any = {name: float(row[name]) if row[name] else None for name in Row.__annotations__}
+    if empty := [name for name, value in found.items() if value is None and not name.startswith("val_")]:
+        raise ValueError(f"no {empty[0]} in a row of {METRICS}")
     found["epoch"] = int(row["epoch"])
     return found
 

@@ -6,6 +6,7 @@ N batch, C channels, H W pixels.
 import functools
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, cast, overload
 
 import torch
@@ -16,6 +17,7 @@ from ..errors import OptionError, check_choice, check_int, message
 from ..inputs import explained
 from ..shapes.input_rule import InputRule, MapRule, last_side
 from .blocks import Draw, linear, torchs_own
+from .trained import shipped
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 FLOATS = frozenset((torch.float32, torch.float16, torch.bfloat16))
@@ -95,6 +97,12 @@ class Net(nn.Module):
         last_map = None if rule.side is None else last_side(rule.windows, rule.side)
         self._map_rule = MapRule(rule.net, stages[-1].channels, last_map)
         self.grad_checkpointing = False
+
+    def _named_weights(self, weights: object) -> Path | None:
+        """The file of the trained net of the package that a word names; None where it is another kind of source."""
+        config = getattr(self, "config", None)
+        found = None if config is None else shipped(str(config["name"]), weights)
+        return None if found is None else found.path
 
     @explained
     def forward(self, x: Tensor) -> Tensor:  # N C H W -> N classes

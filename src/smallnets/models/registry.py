@@ -102,7 +102,7 @@ def makes(make: Callable[Concatenate[str, P], N]) -> Callable[Concatenate[str, P
         if found is not None:
             give_trained(net, found)
         elif weights is not None:
-            load_weights(net, "DEFAULT" if isinstance(weights, str) and weights == "imagenet" else weights)
+            load_weights(net, weights)
         return net
 
     return checked

@@ -30,7 +30,7 @@ from .plan.plan import Plan, choose_device, logits_of, without_autocast
 from .plan.threads import steady_threads
 from .preserve import preserved
 from .records import PlanRecord
-from .tta import Views
+from .tta import Views, check_views
 
 
 def evaluate(
@@ -75,7 +75,7 @@ def evaluate(
     model = load(model) if isinstance(model, str) else model
     check_choice("evaluate", "progress", progress, (True, False))
     check_ints("evaluate", "topk", "rank", topk)
-    check_ints("evaluate", "scales", "side", () if scales is None else scales)
+    check_views(tta, scales)
     views = Views(model, tta, scales) if tta is not None or scales else None
     with ready("evaluate", model, data, batch_size, precision, device, shared=True) as all_set:
         net, plan, gains, samples, group = all_set

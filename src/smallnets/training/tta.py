@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import OptionError, check_choice, message
+from ..errors import OptionError, check_choice, check_ints, message
 from ..models.alexnet import AlexNet
 from ..models.vgg import VGG
 from ..surgery import to_fully_convolutional
@@ -28,16 +28,12 @@ class Views(nn.Module):
 
     def __init__(self, model: nn.Module, tta: str | None, scales: Sequence[int] | None) -> None:
         super().__init__()
-        check_choice("evaluate", "tta", tta, NAMES)
+        check_views(tta, scales)
         if tta == "dense" and isinstance(model, VGG | AlexNet):
             model = to_fully_convolutional(model)
         elif tta == "dense":
             advice = "A net that ends in global pooling is dense as it is: take tta='flip' and scales."
             raise OptionError(message("evaluate", "a VGG or an AlexNet for tta='dense'", type(model).__name__, advice))
-        if tta == "ten-crop" and scales:
-            raise OptionError(
-                message("evaluate", "tta='ten-crop' without scales", list(scales), "Give one of the two.")
-            )
         self.model, self.tta, self.scales = model, tta, tuple(scales or ())
         natural = natural_input(model)
         self.side = None if natural is None else natural[1]
@@ -61,6 +57,18 @@ class Views(nn.Module):
             yield scaled
             if self.tta in ("flip", "dense"):
                 yield scaled.flip(3)
+
+
+def check_views(tta: object, scales: Sequence[int] | None) -> None:
+    """Refuse views that there are not.
+
+    Raises:
+        OptionError: Which option, and what is allowed.
+    """
+    check_choice("evaluate", "tta", tta, NAMES)
+    check_ints("evaluate", "scales", "side", () if scales is None else scales)
+    if tta == "ten-crop" and scales:
+        raise OptionError(message("evaluate", "tta='ten-crop' without scales", list(scales), "Give one of the two."))
 
 
 def rescale(x: Tensor, side: int) -> Tensor:

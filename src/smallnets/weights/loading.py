@@ -34,8 +34,9 @@ def load_weights(
 
     Args:
         model: Any module; one wrapped by DataParallel or ``torch.compile`` is taken out of its wrapper.
-        source: A path (``.safetensors``, or what PyTorch saved, read with ``weights_only=True``), a state dict, or a
-            member of a torchvision weights enum or its name.
+        source: A path (``.safetensors``, or what PyTorch saved, read with ``weights_only=True``), a state dict, a
+            member of a torchvision weights enum or its name, ``"imagenet"`` for the newest of these, or the name of
+            a trained net's weights, as the net's builder takes it.
         head: ``"reset"`` accepts another number of classes, and files with another head or none: the last linear
             layer is then initialised afresh.
         first_conv: For pictures with another number of channels: ``"average"`` gives every channel the mean kernel,
@@ -67,6 +68,8 @@ def load_weights(
     if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         advice = "Run it once on an example first."
         raise WeightsError(message("load_weights", "a model whose layers know their sizes", "lazy ones", advice))
+    named = getattr(model, "_named_weights", None)  # a net of the zoo knows its trained ones by name
+    source = source if named is None else named(source) or source
     member = as_member(source, torchvision_name(model))
     if member is not None:
         shapes = entries_of(member)  # another net's are refused before they are downloaded

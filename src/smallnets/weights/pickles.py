@@ -116,6 +116,12 @@ def refused(path: Path, called: str | None, program: bool = False) -> WeightsErr
     """What to say of a file, by what it would have called, or that it is a program, or else by how it begins."""
     with path.open("rb") as file:
         start = file.read(16)
+    if path.suffix in (".pt2", ".onnx"):
+        got, advice = (
+            "an exported program, which is for other tools",
+            "Keep the net beside it: smallnets.save, .safetensors.",
+        )
+        return WeightsError(message(path.name, "a file of weights", got, advice))
     again = "Copy or download it again."
     if called:
         got = f"a pickle that calls {called}, which was not run"

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import WeightsError, first_line, message, nearest
 from ..files import is_there
 
-NAME = re.compile(r"(\w+_Weights\.)?(DEFAULT|IMAGENET1K_\w+)")
+NAME = re.compile(r"(\w+_Weights\.)?(DEFAULT|IMAGENET1K_\w+)|imagenet")
 
 
 def as_member(source: object, zoo_name: str) -> Enum | None:
@@ -21,7 +21,7 @@ def as_member(source: object, zoo_name: str) -> Enum | None:
 
     Args:
         source: What ``weights=`` was given.
-        zoo_name: torchvision's name of the net, for names without an enum ("DEFAULT").
+        zoo_name: torchvision's name of the net, for names without an enum ("DEFAULT", or "imagenet" for it).
 
     Raises:
         WeightsError: When torchvision has no weights of that name.
@@ -34,8 +34,14 @@ def as_member(source: object, zoo_name: str) -> Enum | None:
     from torchvision import models
 
     try:
-        return models.get_weight(text) if "." in text else models.get_model_weights(zoo_name)[text]
+        if "." in text:
+            return models.get_weight(text)
+        return models.get_model_weights(zoo_name)["DEFAULT" if text == "imagenet" else text]
     except (KeyError, ValueError):
+        if "." not in text and zoo_name not in models.list_models():
+            advice = "torchvision has none of this net; give a file or a state dict."
+            wanted = f"weights that torchvision has for {zoo_name or 'such a net'}"
+            raise WeightsError(message("load_weights", wanted, repr(text), advice)) from None
         allowed = [f"{enum.__name__}.{name}" for enum in enums().values() for name in enum.__members__]
         advice = nearest(text, allowed) or "torchvision.models.list_models() lists its nets."
         raise WeightsError(message("load_weights", "the name of torchvision weights", repr(text), advice)) from None

@@ -1,6 +1,7 @@
 """Recipes are data that is checked when it is read, and say what the reports say."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,36 @@ def test_what_to_expect_was_measured() -> None:
     assert {"r2-resnet50-layer4", "tuned-resnet18"} <= set(expected)
     for name, figure in expected.items():
         assert figure.test_accuracy == round(measured[name][name]["test_accuracy"], 4), name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('ways = [{tta = "flips"}]', "tta to be one of None, 'flip', 'ten-crop', 'dense'; got 'flips'"),
+        ('ways = [{views = "flip"}]', "every way to test to be a table of tta and scales"),
+        ('ways = [{scales = ["a"]}]', "every side in scales to be an integer"),
+        ("ways = 3", "ways to be a list of tables; got 3"),
+        ('notes = ["a", "b"]', "notes to be text"),
+        ("system = 3", "system to be text; got 3"),
+        ("start = 3", "start to be text; got 3"),
+        ('[reported]\ntest_accuracy = "86.8 %"', "test_accuracy to be a number of at least 0; got '86.8 %'"),
+        ("[expect]\nnote = 1", "note to be text; got 1"),
+        ("[data]\nclasses = 35", "classes to be a list of names; got 35"),
+        ("[data]\nclasses = [3, 5]", "every class to be text; got 3"),
+        ("[data]\nsource = 3", "source to be text; got 3"),
+        ("[data]\nmean = [0.5]", "mean and std together; got one of them"),
+        ('[data]\nmean = ["a"]\nstd = [1.0]', "every mean to be a number"),
+        ("[options]\nnope = 3", "a setting of fit, of the data or of lenet5; got 'nope'"),
+    ],
+)
+def test_mistakes_in_a_file_come_to_light_when_it_is_read(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(LEAST + text + "\n")
+    with pytest.raises(ValueError, match=re.escape(said)):
+        sn.recipe(path)
+
+
+def test_the_command_of_a_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "my own.toml"
+    path.write_text(LEAST)
+    assert sn.recipe(path).command == f"smallnets recipe run '{path}' --data PATH --run-dir 'runs/my own'"

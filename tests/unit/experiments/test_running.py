@@ -182,3 +182,120 @@ def test_what_is_held_out_is_cropped_and_what_is_trained_on_is_not(
         whole = sn.data.load(data, split, size=16, crop=crop)
         rows = [whole.ids.index(name) for name in part.ids]
         assert torch.equal(part.images, whole.images[rows])
+
+
+def test_a_complete_run_is_told_again_only_as_what_it_was(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    data, place = image_folder(), tmp_path / "run"
+    quietly(tiny(), data, place, epochs=1)
+    first = (place / "report.json").read_bytes()
+    asked: tuple[dict[str, Any], ...] = (
+        {"validation": 0.5},
+        {"size": 20},
+        {"hidden": [9]},
+        {"weights": "w.safetensors"},
+        {"crop": 0.5},
+        {"lr": 0.5},
+    )
+    for changes in asked:
+        with pytest.raises((sn.RunError, sn.OptionError), match=r"expected|the run in"):
+            quietly(tiny(), data, place, epochs=1, changes=changes)
+        assert (place / "report.json").read_bytes() == first, changes
+    said: list[str] = []
+    untested = tiny(TINY.replace("[data]", '[data]\ntest = "none"'))
+    quietly(untested, data, tmp_path / "other", epochs=1)
+    found = quietly(untested, data, tmp_path / "other", epochs=1, changes={"test": "once"}, say=said.append)
+    assert found.to_dict()[0]["test_accuracy"] is not None and not any("is complete" in line for line in said)
+    quietly(untested, data, tmp_path / "other", epochs=1, changes={"test": "once"}, say=said.append)
+    assert any("is complete" in line for line in said)
+
+
+@pytest.mark.parametrize("lost", ["report.json", "config.json", "metrics.csv"])
+def test_what_is_lost_of_a_complete_run_is_written_anew(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], lost: str
+) -> None:
+    data, place = image_folder(), tmp_path / "run"
+    quietly(tiny(), data, place, epochs=1)
+    before = sorted(path.name for path in place.iterdir())
+    for damage in (Path.unlink, lambda path: path.write_text("{}" if path.suffix == ".json" else "")):
+        damage(place / lost)
+        assert quietly(tiny(), data, place, epochs=1).to_dict()[0]["test_accuracy"] is not None
+        assert sorted(path.name for path in place.iterdir()) == before and (place / lost).stat().st_size > 100
+
+
+def test_a_report_that_was_not_finished_is_written_again(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smallnets.experiments import report
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    data, place = image_folder(), tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(report, "write_page", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            quietly(tiny(), data, place, epochs=1)
+    quietly(tiny(), data, place, epochs=1)
+    assert all((place / name).exists() for name in ("report.md", "report.html", "report.json", "predictions.csv"))
+
+
+def test_runs_that_all_fail_are_no_result(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    data, place = image_folder(), tmp_path / "run"
+    quietly(tiny(), data, place, epochs=1, seeds=2)
+    with pytest.raises(sn.RunError, match=r"the settings of the run in .*; got lr 0.01 -> 0.5"):
+        quietly(tiny(), data, place, epochs=1, seeds=2, changes={"lr": 0.5})
+    found = quietly(tiny(), data, place, epochs=1, seeds=3, changes={"lr": 0.5})
+    assert len(found.failed) == 2 and "lr 0.01 -> 0.5" in found.failed[0]
+    assert quietly(tiny(), data, place, epochs=2, seeds=2, changes={"lr": 0.02}, resume="changed").failed == ()
+
+
+def test_one_run_and_several_do_not_share_a_folder(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    data = image_folder()
+    quietly(tiny(), data, tmp_path / "one", epochs=1)
+    with pytest.raises(sn.RunError, match=r"a folder of runs; got that of one run, .*one"):
+        quietly(tiny(), data, tmp_path / "one", epochs=1, seeds=2)
+    assert not (tmp_path / "one/seed-0").exists()
+    quietly(tiny(), data, tmp_path / "many", epochs=1, seeds=2)
+    with pytest.raises(sn.RunError, match=r"the folder of one run; got one of several, .*seed-0"):
+        quietly(tiny(), data, tmp_path / "many", epochs=1)
+    assert not (tmp_path / "many/metrics.csv").exists()
+
+
+def test_files_of_others_are_not_written_over(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    data, place = image_folder(), tmp_path / "mine"
+    place.mkdir()
+    for name, text in (("config.json", '{"debug": true}'), ("metrics.csv", "a,b\n"), ("report.md", "My thesis")):
+        (place / name).write_text(text)
+    with pytest.raises(
+        sn.RunError, match=r"the folder of a run; got other files in .*: config.json, metrics.csv, report"
+    ):
+        quietly(tiny(), data, place, epochs=1)
+    pictures = (torch.randn(8, 1, 32, 32), torch.arange(8) % 10)
+    with pytest.raises(sn.RunError, match="Take another folder, or move them away"):
+        sn.fit(sn.lenet5(), pictures, epochs=1, run_dir=place, progress=False)
+    assert (place / "report.md").read_text() == "My thesis" and (place / "config.json").read_text() == '{"debug": true}'
+
+
+@pytest.mark.parametrize("name", ["seed", "run_dir", "device", "progress"])
+def test_what_is_said_of_a_run_is_no_setting_of_a_recipe(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], name: str
+) -> None:
+    with pytest.raises(sn.OptionError, match=f"expected settings of a recipe; got '{name}'. Say it by {name}="):
+        sn.sweep(tiny(), {name: [1, 2]}, image_folder(), tmp_path / "sweep")
+    with pytest.raises(sn.OptionError, match=f"expected settings of a recipe; got '{name}'"):
+        sn.recipe(tiny(TINY.replace("[fit]", f"[fit]\n{name} = 3")))
+
+
+def test_epochs_are_said_once(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    with pytest.raises(sn.OptionError, match=r"epochs once; got 1 and \[1, 2\]"):
+        sn.sweep(tiny(), {"epochs": [1, 2]}, image_folder(), tmp_path / "sweep", epochs=1)
+    with pytest.raises(sn.OptionError, match="epochs once; got 1 and 2"):
+        quietly(tiny(), "x", tmp_path / "run", epochs=1, changes={"epochs": 2})
+    with pytest.raises(sn.OptionError, match=r"a list of values for lr; got 0\.1"):
+        sn.sweep(tiny(), {"lr": 0.1}, "x", tmp_path / "sweep")  # type: ignore[dict-item]
+    with pytest.raises(sn.OptionError, match="variants to run, or None for all; got none"):
+        quietly("r7-findings", "x", tmp_path / "run", variants=[])

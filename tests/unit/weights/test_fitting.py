@@ -283,8 +283,12 @@ def test_names_that_torchvision_does_not_have(name: str, why: str) -> None:
 
 
 def test_a_net_that_torchvision_does_not_have_has_no_default() -> None:
-    with pytest.raises(sn.WeightsError, match="expected the name of torchvision weights; got 'DEFAULT'"):
-        sn.lenet5(weights="DEFAULT")
+    for name in ("DEFAULT", "imagenet"):
+        wanted = f"expected weights that torchvision has for lenet5; got '{name}'. torchvision has none of this net"
+        with pytest.raises(sn.WeightsError, match=wanted):
+            sn.lenet5(weights=name)
+        with pytest.raises(sn.WeightsError, match=wanted):
+            sn.load_weights(sn.lenet5(), name)
 
 
 def test_weights_known_to_be_v15_in_a_v1_net_give_a_warning(hub: Path, tmp_path: Path) -> None:

@@ -215,7 +215,14 @@ def test_a_file_that_is_not_there_is_named_with_its_nearest_neighbour(tmp_path: 
     with pytest.raises(sn.WeightsError, match=r"expected a file with weights; got a folder"):
         sn.load_weights(sn.lenet5(), tmp_path)
     with pytest.raises(sn.WeightsError, match=r"expected a file with weights; got no such file"):
-        sn.load_weights(sn.lenet5(), "x" * 5000)
+        sn.load_weights(sn.lenet5(), "x" * 5000 + ".pt")
+
+
+def test_an_exported_program_is_no_torn_checkpoint(tmp_path: Path) -> None:
+    for name in ("net.pt2", "net.onnx"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 and more")
+        with pytest.raises(sn.WeightsError, match=f"^{name}: expected a file of weights; got an exported program"):
+            sn.load_weights(sn.lenet5(), tmp_path / name)
 
 
 @pytest.mark.parametrize("source", [3, None, [torch.zeros(1)], nn.Linear(1, 1)])

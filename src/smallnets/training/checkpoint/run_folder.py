@@ -19,6 +19,7 @@ from .lock import Lock
 from .schema import Checkpoint, DataRecord, NetRecord, changes_of
 
 CONFIG = "config.json"
+WRITTEN = (CONFIG, "metrics.csv", "report.json", "report.md", "report.html", "predictions.csv")
 
 
 class RunFolder:
@@ -62,6 +63,7 @@ class RunFolder:
         Raises:
             RunError: When what is there is damaged or foreign, or there is a run with ``resume="never"``.
         """
+        check_ours(self.path)
         content = read_newest(self.path)
         if content is not None and resume == "never":
             advice = "Take another folder, or resume='auto' to go on."
@@ -96,20 +98,13 @@ class RunFolder:
         """Note what the net is before its first step: ``fit`` itself cannot know where its weights come from."""
         given = {name: text for name, text in start.items() if text is not None}
         if given != (self.start or {}):
-            self.write_json(CONFIG, {**(self._config() or {}), "start": given})
+            self.write_json(CONFIG, {**(config_in(self.path) or {}), "start": given})
 
     @property
     def start(self) -> dict[str, Any] | None:
         """What was noted of the start; None where nobody can tell."""
-        found = (self._config() or {"start": None}).get("start", {})
+        found = (config_in(self.path) or {"start": None}).get("start", {})
         return found if isinstance(found, dict) else None
-
-    def _config(self) -> dict[str, Any] | None:
-        """What config.json holds; None where there is none that can be read, and the run writes it anew."""
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            found = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else None
-        return None
 
     def write_history(self, history: History) -> None:
         self._write("metrics.csv", history.csv_text())
@@ -117,6 +112,29 @@ class RunFolder:
     def _write(self, name: str, text: str) -> None:
         with written(self.path / name) as file:
             file.write(text.encode(errors="backslashreplace"))  # a path may hold bytes that are no UTF-8
+
+
+def config_in(folder: Path) -> dict[str, Any] | None:
+    """What config.json holds; None where there is none that can be read, and the run writes it anew."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def check_ours(folder: Path) -> None:
+    """Refuse to write over files of somebody else's, whose names are those that a run writes.
+
+    Raises:
+        RunError: Naming them, where nothing there is known to be a run's.
+    """
+    there = [name for name in WRITTEN if (folder / name).exists()]
+    if not there or any((folder / name).exists() for name in (LAST, PREVIOUS, BEST)):
+        return
+    config = config_in(folder) or {}
+    if not isinstance(config.get("net"), dict) and "start" not in config:
+        advice = "Take another folder, or move them away."
+        raise RunError(message("fit", "the folder of a run", f"other files in {folder}: {', '.join(there)}", advice))
 
 
 def read(path: Path) -> Checkpoint:
