@@ -217,3 +217,10 @@ def test_load_weights_takes_the_names_that_builders_take() -> None:
     assert "fc starts afresh" in sn.load_weights(other, "cifar10", head="reset")
     with pytest.raises(sn.WeightsError, match="the name of trained weights or a file; got 'cifar'"):
         sn.load_weights(other, "cifar")
+
+
+def test_a_path_stands_for_its_net(tmp_path: Path) -> None:
+    test = sn.data.load("digits", "test")[:20]
+    sn.save(sn.lenet5(weights="digits"), tmp_path / "net.safetensors")
+    for net in (tmp_path / "net.safetensors", str(tmp_path / "net.safetensors"), "lenet5:digits"):
+        assert sn.evaluate(net, test).n == len(sn.predict(net, test)) == 20

@@ -1,6 +1,7 @@
 """``evaluate``: every sample once, equally weighted, summed in float64 in batch order."""
 
 import contextlib
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
@@ -34,7 +35,7 @@ from .tta import Views, check_views
 
 
 def evaluate(
-    model: nn.Module | str,
+    model: nn.Module | str | os.PathLike[str],
     data: DataLike,
     *,
     tta: Literal["flip", "ten-crop", "dense"] | None = None,
@@ -72,7 +73,7 @@ def evaluate(
     >>> evaluate(lenet5(), load("digits", "test")).n
     359
     """
-    model = load(model) if isinstance(model, str) else model
+    model = load(model) if isinstance(model, str | os.PathLike) else model
     check_choice("evaluate", "progress", progress, (True, False))
     check_ints("evaluate", "topk", "rank", topk)
     check_views(tta, scales)

@@ -31,7 +31,7 @@ Unlabelled = Array | Source | Sequence[Source]  # pictures alone, or where they 
 
 
 def predict(
-    model: nn.Module | str,
+    model: nn.Module | str | os.PathLike[str],
     data: DataLike | Unlabelled,
     *,
     batch_size: int = 256,
@@ -43,7 +43,7 @@ def predict(
     """What a net says of each picture, with probabilities.
 
     Args:
-        model: A net that returns logits, left as it was; or a name that ``load`` takes: ``"lenet5:digits"``.
+        model: A net that returns logits, left as it was; or a path or name that ``load`` takes: ``"lenet5:digits"``.
         data: As for ``evaluate``; or images alone, (N, C, H, W) or one (C, H, W), as a tensor or an array; or the path
             of a picture, of a folder of any depth or of a zip, or a picture that Pillow holds, or a list of such, which
             are brought to the size, and normalised by the mean and std, that the net's ``data_facts`` name.
@@ -60,7 +60,7 @@ def predict(
     >>> predict(lenet5(), torch.zeros(2, 1, 32, 32)).probabilities.shape
     torch.Size([2, 10])
     """
-    model = load(model) if isinstance(model, str) else model
+    model = load(model) if isinstance(model, str | os.PathLike) else model
     parts = list(predict_parts(model, data, batch_size, precision, device, progress, on_error))
     ids = tuple(name for part in parts for name in part.ids)
     labels, shares = torch.cat([part.labels for part in parts]), torch.cat([part.probabilities for part in parts])
