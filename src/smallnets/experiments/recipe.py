@@ -191,8 +191,13 @@ class Recipe:
 
 
 # What is said of a run and not of a recipe: its keyword, and its option on the command line.
-OF_A_RUN = {"seed": "seed=, seeds=: --seed, --seeds", "run_dir": "run_dir=: --run-dir", "device": "device=: --device"}
-OF_A_RUN |= {"progress": "progress=", "callbacks": "fit itself"}
+OF_A_RUN = {
+    "seed": "seed=, seeds=: --seed, --seeds",
+    "run_dir": "run_dir=: --run-dir",
+    "device": "device=: --device",
+    "progress": "progress=",
+    "callbacks": "fit itself",
+}
 
 
 def check_not_said_elsewhere(who: str, settings: Mapping[str, Any]) -> None:
