@@ -6,60 +6,26 @@ import os
 import shlex
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import OptionError, check_choice, check_int, check_number, check_text, message, nearest
+from ..errors import OptionError, check_int, check_text, message, nearest
+from .recipe_parts import Figure as Figure
+from .recipe_parts import (
+    RecipeData,
+    check_data,
+    check_entries,
+    check_figure,
+    check_not_said_elsewhere,
+    names_of,
+)
 
 if TYPE_CHECKING:
     from ..models.base import Net
     from ..training.options import FitOptions
 
 FOLDER = Path(__file__).parent / "recipes"
-Look = Literal["once", "every epoch", "none"]
-
-
-@dataclass(frozen=True)
-class RecipeData:
-    """What a recipe reads.
-
-    Attributes:
-        source: The data set it is made for: a name, or that of one whose pictures stand in a folder or zip.
-        classes: The classes that are kept, in this order; None keeps all.
-        size: Side of the pictures in pixels; None leaves them as they are.
-        crop: Share of the shorter side that is seen in validation and test, from the centre: 224 of 256 is 0.875.
-        mean: What the pictures are normalised by, a number a channel; None measures the training split's.
-        std: Likewise.
-        validation: Share of the training split that is held out.
-        test: When the test split is looked at. ``"every epoch"`` only where a report did so.
-    """
-
-    source: str = "cifar10"
-    classes: tuple[str, ...] | None = None
-    size: int | None = None
-    crop: float = 1.0
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    validation: float = 0.1
-    test: Look = "once"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What a report says it reached, or what to expect of a run; accuracies are fractions.
-
-    Attributes:
-        test_accuracy: On the test split.
-        train_accuracy: On the training split, in the last epoch.
-        seconds: Of training; of an expectation, on two cores.
-        note: On what, and whatever else must be known.
-    """
-
-    test_accuracy: float | None = None
-    train_accuracy: float | None = None
-    seconds: float | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +58,7 @@ class Recipe:
     system: str = "ours"
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    data: RecipeData = RecipeData()
+    data: RecipeData = field(default_factory=RecipeData)
     fit: Mapping[str, Any] = field(default_factory=dict[str, Any])
     after: int = 0
     start: str | None = None
@@ -190,31 +156,6 @@ class Recipe:
         return replace(self, variants=variants)
 
 
-# What is said of a run and not of a recipe: its keyword, and its option on the command line.
-OF_A_RUN = {
-    "seed": "seed=, seeds=: --seed, --seeds",
-    "run_dir": "run_dir=: --run-dir",
-    "device": "device=: --device",
-    "progress": "progress=",
-    "callbacks": "fit itself",
-}
-
-
-def check_not_said_elsewhere(who: str, settings: Mapping[str, Any]) -> None:
-    """Refuse settings that a recipe would have no say in.
-
-    Raises:
-        ValueError: Naming what says it.
-    """
-    for name in settings:
-        if name in OF_A_RUN:
-            raise OptionError(message(who, "settings of a recipe", repr(name), f"Say it by {OF_A_RUN[name]}."))
-
-
-def names_of(kind: type) -> list[str]:
-    return [each.name for each in fields(kind)]
-
-
 def list_recipes() -> list[str]:
     """Names of the recipes that come with the library, the reports' first.
 
@@ -301,49 +242,5 @@ def check_words(who: str, made: Recipe) -> None:
             raise OptionError(message(who, "every way to test to be a table of tta and scales", repr(way)))
         check_views(way.get("tta"), way.get("scales"))
     for figure in (made.reported, made.expect):
-        for name in () if figure is None else ("test_accuracy", "train_accuracy", "seconds"):
-            if getattr(figure, name) is not None:
-                check_number(who, name, getattr(figure, name), 0)
         if figure is not None:
-            check_text(who, "note", figure.note)
-
-
-def check_entries(who: str, found: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """The entries of a table that becomes ``kind``, lists as tuples.
-
-    Raises:
-        ValueError: When there is no such entry.
-    """
-    known = [name for name in names_of(kind) if name not in ("name", "text", "path")]
-    for name in found:
-        if name not in known:
-            raise OptionError(message(who, f"one of {', '.join(known)}", repr(name), nearest(name, known)))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-
-
-def check_data(who: str, data: RecipeData) -> None:
-    """Refuse data that cannot be read so.
-
-    Raises:
-        ValueError: Which entry, and what is allowed.
-    """
-    check_choice(who, "test", data.test, ("once", "every epoch", "none"))
-    check_number(who, "validation", data.validation, 0, below=1)
-    if not isinstance(data.crop, int | float) or not 0 < data.crop <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(message(who, "crop to be a share in (0, 1]", repr(data.crop)))
-    check_text(who, "source", data.source)
-    if data.classes is not None:
-        if not isinstance(data.classes, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OptionError(message(who, "classes to be a list of names", repr(data.classes)))
-        for name in data.classes:
-            check_text(who, "every class", name)
-    if (data.mean is None) != (data.std is None):
-        raise OptionError(message(who, "mean and std together", "one of them"))
-    for name in ("mean", "std"):
-        for value in getattr(data, name) or ():
-            check_number(who, f"every {name}", value, 0)
-    if data.size is not None:
-        check_int(who, "size", data.size)
-    if data.test == "every epoch" and data.validation:
-        got, advice = f"validation = {data.validation}", "Set validation = 0, as the report did."
-        raise OptionError(message(who, "nothing held out with test = 'every epoch'", got, advice))
+            check_figure(who, figure)
