@@ -61,7 +61,7 @@ class ImageStream(Labelled):
         found = self.decoder.picture(int(self.rows[index]), window)
         if isinstance(found, Broken):
             advice = "Mend or remove it." if found.advice == MEND else found.advice
-            raise refuse("ImageStream", self.decoder.archive, replace(found, advice=advice))
+            raise refuse("load", self.decoder.archive, replace(found, advice=advice))
         return torch.from_numpy(found)
 
 
