@@ -382,7 +382,7 @@ def test_fit_starts_from_weights_and_holds_a_part(run: Run, caplog: pytest.LogCa
     assert "training took" in run(*command, *start)[1]  # complete, and told again
     assert run(*command)[::2] == (
         2,
-        "smallnets: fit: expected --weights digits, as the run in r had it; got None. "
+        "smallnets: fit: expected --weights digits, as the run in r had it; got none. "
         "Give another run its own --run-dir.\n",
     )
 
@@ -395,7 +395,7 @@ def test_an_interrupted_run_goes_on_from_its_own_start_only(run: Run) -> None:
     assert json.loads(Path("r/config.json").read_text())["start"] == {"weights": "digits", "frozen": "features"}
     for other, expected in (((), "--weights digits"), (("--weights", "digits"), "--freeze features")):
         code, _, err = run(*command, *other)
-        assert code == 2 and f"expected {expected}, as the run in r had it; got None." in err
+        assert code == 2 and f"expected {expected}, as the run in r had it; got none." in err
     assert run(*command, *start)[0] == 0
     assert json.loads(Path("r/config.json").read_text())["start"] == {"weights": "digits", "frozen": "features"}
     plain = ("fit", "lenet5", "--data", "digits", "--limit", "60", "--epochs", "1", "--run-dir", "p")

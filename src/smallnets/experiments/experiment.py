@@ -139,7 +139,7 @@ class Experiment:
                 asked = f"no {option}" if done.get(name) is None else f"{option} {done[name]}"
                 expected = f"{asked}, as the run in {self.folder} had it"
                 advice = "Give another run its own --run-dir."
-                raise OptionError(message("fit", expected, str(self._start[name]), advice))
+                raise OptionError(message("fit", expected, self._start[name] or "none", advice))
 
     def _asks_as(self, done: Mapping[str, Any]) -> bool:
         """Whether a report is on what this experiment asks for, as far as the run itself does not tell."""
