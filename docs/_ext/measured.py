@@ -49,7 +49,8 @@ def row(name: str, run: str, result: dict[str, Any]) -> tuple[str, ...]:
     variant = run.removeprefix(name).strip(" :/,-")
     here = accuracy(result["test_accuracy"])
     if result.get("runs", 1) > 1:
-        here = f"mean {here}, {result['runs']} seeds"
+        spread = "" if result.get("test_spread") is None else f" ± {result['test_spread']:.4f}"
+        here = f"mean {here}{spread}, {result['runs']} seeds"
     if len(ways := ways_of(result)) == 1:
         here += "".join(f"; {way} {accuracy(value)}" for way, value in ways)
     what = f"`{name}`, {variant}" if variant else f"`{name}`"
