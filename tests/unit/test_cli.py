@@ -12,6 +12,8 @@ import pytest
 
 import smallnets as sn
 from smallnets.cli import main
+from smallnets.cli.parsing import parse_settings
+from smallnets.cli.recipes import parse_values
 from smallnets.data import decoding, image_files, statistics
 from smallnets.experiments import experiment, report, splits
 from smallnets.training import group
@@ -99,6 +101,30 @@ def test_recipes_are_listed_and_shown(run: Run) -> None:
     assert "R7" in row and "0.7834" in row
     code, out, _ = run("recipe", "show", "r7-convnet3")
     assert code == 0 and "batch_size = 30" in out and "command: smallnets recipe run r7-convnet3 --data PATH" in out
+
+
+def test_words_that_look_like_python_are_words(run: Run) -> None:
+    assert "60,000" in run("show", "lenet5", "--set", "variant=1998")[1]
+    assert parse_settings(["variant=2012", "augment=none", "test=None", "mix=none", "epochs=3"]) == {
+        "variant": "2012", "augment": "none", "test": "none", "mix": None, "epochs": 3
+    }  # fmt: skip
+    assert parse_values(["augment=none,crop", "variant=1998,modern"]) == {
+        "augment": ["none", "crop"],
+        "variant": ["1998", "modern"],
+    }
+
+
+def test_a_sweep_that_fails_in_part_exits_with_1(run: Run, image_folder: Make, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(
+        'title = "Tiny"\nnet = "convnet3"\noptions = { channels = [4, 4, 4], hidden = [8], input_size = 16 }\n'
+        '[fit]\nepochs = 1\noptimizer = "sgd"\n'
+    )
+    command = ("sweep", "tiny.toml", "--data", str(image_folder()), "--run-dir", "s", "--device", "cpu")
+    code, out, _ = run(*command, "--set", "lr=1e30,0.01")
+    assert code == 1 and "this run failed: fit: expected finite numbers" in out and "lr=0.01" in out
+    assert run(*command, "--set", "lr=0.01,0.02")[0] == 0
+    code, out, err = run(*command, "--set", "lr=0.01", "--set", "momentum=0.1,0.2", "--epochs", "0")
+    assert code == 2 and "epochs" in err and not out
 
 
 def test_a_recipe_a_sweep_and_a_comparison(run: Run, image_folder: Make) -> None:

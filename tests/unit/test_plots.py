@@ -13,6 +13,7 @@ import torch
 
 import smallnets as sn
 from smallnets import pictures, plots
+from smallnets.experiments import curves
 
 
 def test_epochs_are_whole_also_of_one() -> None:
@@ -41,7 +42,7 @@ def test_a_name_is_shown_letter_by_letter(name: str, tmp_path: Path) -> None:
     figure = plots.plot_confusion(np.eye(2), [name, "cat"], 1.0, tmp_path / "a.png")
     plots.plot_grid(torch.rand(2, 3, 4, 4), [name, "cat"], [0.5, 1.0], ["cat", name], tmp_path / "b.png")
     rows = [{"epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss": None, "val_accuracy": None}]
-    plots.plot_curves([plots.Curves(name, [rows])], tmp_path / "c.png")
+    curves.plot_curves([curves.Curves(name, [rows])], tmp_path / "c.png")
     assert len(list(tmp_path.iterdir())) == 3 and figure is not None
 
 
@@ -136,3 +137,16 @@ def test_a_font_that_is_missing_is_no_warning_of_matplotlib(tmp_path: Path, monk
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plots.plot_confusion(np.eye(2), ["\U00012345", "cat"], 1.0, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["_base", "new"], [f"optimizer=adamw-lr=0.00{n}-batch_size=256-decay=0.0005" for n in range(8)], ["x" * 500]],
+)
+def test_a_legend_holds_every_run(names: list[str], tmp_path: Path) -> None:
+    rows = [{"epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss": None, "val_accuracy": None}]
+    figure = curves.plot_curves([curves.Curves(name, [rows]) for name in names], tmp_path / "c.png")
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == len(names)
+    inside, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= inside.x0 and inside.x1 <= whole.x1 and whole.y0 <= inside.y0

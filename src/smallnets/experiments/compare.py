@@ -154,7 +154,7 @@ class Comparison:
         Raises:
             ImportError: Without matplotlib.
         """
-        from ..plots import Curves, plot_curves
+        from .curves import Curves, plot_curves
 
         lines = [Curves(line.label, [run.rows for run in line.runs], line.test) for line in self.lines]
         return plot_curves(lines, path)

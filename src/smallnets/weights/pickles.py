@@ -117,10 +117,7 @@ def refused(path: Path, called: str | None, program: bool = False) -> WeightsErr
     with path.open("rb") as file:
         start = file.read(16)
     if path.suffix in (".pt2", ".onnx"):
-        got, advice = (
-            "an exported program, which is for other tools",
-            "Keep the net beside it: smallnets.save, .safetensors.",
-        )
+        got, advice = "an exported program", "Save the net itself beside it: smallnets.save(net, path)."
         return WeightsError(message(path.name, "a file of weights", got, advice))
     again = "Copy or download it again."
     if called:

@@ -295,7 +295,8 @@ def test_epochs_are_said_once(tmp_path: Path, image_folder: Make, tiny: Callable
         sn.sweep(tiny(), {"epochs": [1, 2]}, image_folder(), tmp_path / "sweep", epochs=1)
     with pytest.raises(sn.OptionError, match="epochs once; got 1 and 2"):
         quietly(tiny(), "x", tmp_path / "run", epochs=1, changes={"epochs": 2})
+    wrong: Any = {"lr": 0.1}
     with pytest.raises(sn.OptionError, match=r"a list of values for lr; got 0\.1"):
-        sn.sweep(tiny(), {"lr": 0.1}, "x", tmp_path / "sweep")  # type: ignore[dict-item]
+        sn.sweep(tiny(), wrong, "x", tmp_path / "sweep")
     with pytest.raises(sn.OptionError, match="variants to run, or None for all; got none"):
         quietly("r7-findings", "x", tmp_path / "run", variants=[])
