@@ -1,6 +1,7 @@
 """The table of recipes, and a section each."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ the net, what it reads, how it is trained and tested. Run one with `smallnets re
 
 Accuracies are fractions of the test split. *Reported* is what the source says, *here* what was measured with this
 library: on what machine and data stands in the recipe's section. An empty place means that nobody measured it.
+*On two cores* is the time of training on two cores of an AMD EPYC, of all variants together: of the quick ones measured
+whole, of the others from the rate of an epoch ([two_cores.py](../../benchmarks/two_cores.py)).
 *System* says which of the nine reports a recipe rebuilds, R1 to R9; the others are ours. `cifar10-jpeg.zip` is CIFAR-10
 as JPEGs, whose pictures have lost some detail.
 
@@ -59,7 +62,9 @@ def section(found: Recipe, known: dict[str, Any]) -> str:
     if found.reported is not None:
         told.append(f"Reported: {figure(found.reported)}")
     if found.expect is not None:
-        told.append(f"To expect: {figure(found.expect)}")
+        accuracies = figure(replace(found.expect, seconds=None))
+        told += [f"To expect: {accuracies}"] if accuracies else []
+        told += [f"Time: about {found.expect.time} of training on two cores"] if found.expect.time else []
     for name, result in known.items():
         told.append(f"Measured here{'' if name == found.name else f', `{name}`'}: {measured(result)}")
     if found.variants:
@@ -88,8 +93,9 @@ def page() -> str:
             one.fit_options().epochs,
             accuracy(one.reported and one.reported.test_accuracy),
             accuracy(known.get(one.name, {}).get(one.name, {}).get("test_accuracy")),
+            one.expect.time if one.expect else "",
         ]
         for one in found
     ]
-    heads = ["recipe", "system", "net", "epochs:", "reported:", "here:"]
+    heads = ["recipe", "system", "net", "epochs:", "reported:", "here:", "on two cores:"]
     return HEAD + table(heads, rows) + "".join("\n" + section(one, known.get(one.name, {})) for one in found)

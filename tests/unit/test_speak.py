@@ -91,6 +91,14 @@ def test_a_run_folder_that_cannot_be(run_dir: Any) -> None:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("below", ["", "run", "a/b/run"])
+def test_a_file_where_the_run_folder_would_be(tmp_path: Path, below: str) -> None:
+    (file := tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(sn.RunError, match=r"run_dir to be a folder; got the file .*notes\.txt\. Give another"):
+        sn.fit(sn.lenet5(), (torch.rand(8, 1, 32, 32), torch.arange(8) % 10), run_dir=file / below, progress=False)
+    assert file.read_text() == "mine"
+
+
 def test_home_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert sn.FitOptions(run_dir="~/run").run_dir == str(tmp_path / "run")

@@ -38,7 +38,7 @@ Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here
 
 @recipes.command("list")
 def list_command(json: JSON = None) -> None:
-    """List the recipes: the system, the net, what was reported and what to expect."""
+    """List the recipes: the system, the net, what was reported, what to expect, and the time on two cores."""
     import json as as_json
 
     from ..experiments.recipe import list_recipes, recipe
@@ -47,12 +47,11 @@ def list_command(json: JSON = None) -> None:
     keys = ("name", "system", "title", "net")
     if write_json(json, as_json.dumps([{key: getattr(each, key) for key in keys} for each in found], indent=2)):
         return
-    rows = [("recipe", "system", "net", "epochs", "reported", "expect", "title")]
+    rows = [("recipe", "system", "net", "epochs", "reported", "expect", "two cores", "title")]
     for each in found:
-        epochs = str(each.fit_options().epochs)
-        rows.append(
-            (each.name, each.system, each.net, epochs, reached(each.reported), reached(each.expect), each.title)
-        )
+        epochs, time = str(each.fit_options().epochs), each.expect.time if each.expect else ""
+        figures = (reached(each.reported), reached(each.expect), time)
+        rows.append((each.name, each.system, each.net, epochs, *figures, each.title))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
@@ -64,12 +63,14 @@ def reached(figure: "Figure | None") -> str:
 
 @recipes.command("show")
 def show_command(name: Name) -> None:
-    """Show a recipe: its file, the builder's call, and the command that runs it."""
+    """Show a recipe: its file, the builder's call, the command that runs it, and how long it takes."""
     from ..experiments.recipe import recipe
 
     found = recipe(name)
     typer.echo(found.text.rstrip())
     typer.echo(f"\nbuilder: {found.call}\ncommand: {found.command}")
+    if found.expect is not None and found.expect.time:
+        typer.echo(f"time:    about {found.expect.time} of training on two cores")
 
 
 @recipes.command("run")

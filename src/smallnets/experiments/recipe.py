@@ -46,7 +46,7 @@ class Recipe:
         ways: Keywords of ``evaluate``, a set each: other ways to test the trained net.
         variants: Changes by name; each is a run of its own, set side by side.
         reported: What the source says it reached.
-        expect: What it reached here; its ``seconds`` are measured on two cores.
+        expect: What it reached here, and its seconds on two cores.
         notes: Where it departs from the source, and why.
         text: The file as it is written.
         path: The file.

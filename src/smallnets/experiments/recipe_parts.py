@@ -41,7 +41,7 @@ class Figure:
     Attributes:
         test_accuracy: On the test split.
         train_accuracy: On the training split, in the last epoch.
-        seconds: Of training; of an expectation, on two cores.
+        seconds: Of training, all of its runs; of an expectation, on two cores, measured or from a measured epoch's rate.
         note: On what, and whatever else must be known.
     """
 
@@ -49,6 +49,24 @@ class Figure:
     train_accuracy: float | None = None
     seconds: float | None = None
     note: str = ""
+
+    @property
+    def time(self) -> str:
+        """The seconds as one says them; empty where they are not known.
+
+        >>> Figure(seconds=290).time, Figure(seconds=9_800).time
+        ('5 min', '2.7 hours')
+        """
+        if self.seconds is None:
+            return ""
+        minutes = self.seconds / 60
+        return (
+            f"{self.seconds:.0f} s"
+            if minutes < 1.5
+            else f"{minutes:.0f} min"
+            if minutes < 90
+            else f"{minutes / 60:.1f} hours"
+        )
 
 
 # What is said of a run and not of a recipe: its keyword, and its option on the command line.

@@ -30,8 +30,11 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
+            advice = "Give another: run_dir=, --run-dir."
+            if file := next((each for each in (self.path, *self.path.parents) if os.path.isfile(each)), None):
+                raise RunError(message("fit", "run_dir to be a folder", f"the file {file}", advice)) from error
             reason = getattr(error, "strerror", None) or first_line(error)
-            raise RunError(message("fit", f"to make the run folder {path}", reason)) from error
+            raise RunError(message("fit", f"to make the run folder {path}", reason, advice)) from error
 
     @contextlib.contextmanager
     def alone(self, group: Group) -> Generator[None, None, None]:
