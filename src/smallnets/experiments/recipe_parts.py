@@ -41,7 +41,7 @@ class Figure:
     Attributes:
         test_accuracy: On the test split.
         train_accuracy: On the training split, in the last epoch.
-        seconds: Of training, all of its runs; of an expectation, on two cores, measured or from a measured epoch's rate.
+        seconds: Of training, all of its runs; of an expectation, on two cores, measured or from an epoch's rate.
         note: On what, and whatever else must be known.
     """
 

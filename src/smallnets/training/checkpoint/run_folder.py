@@ -31,7 +31,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             advice = "Give another: run_dir=, --run-dir."
-            if file := next((each for each in (self.path, *self.path.parents) if os.path.isfile(each)), None):
+            above = (self.path, *self.path.parents)
+            if file := next((each for each in above if os.path.isfile(each)), None):  # noqa: PTH113  # never raises
                 raise RunError(message("fit", "run_dir to be a folder", f"the file {file}", advice)) from error
             reason = getattr(error, "strerror", None) or first_line(error)
             raise RunError(message("fit", f"to make the run folder {path}", reason, advice)) from error
