@@ -3,9 +3,8 @@
 import contextlib
 import itertools
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,11 @@ from ..files import user_path, write_text
 from ..pictures import drawing
 from .compare import Comparison, compare, holds_runs
 from .experiment import Experiment
+from .jobs import How, jobs_of
 from .recipe import Recipe, recipe
 from .runs import is_run
 
 Say = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class How:
-    """What one says of a run beside its recipe."""
-
-    data: str
-    epochs: int | None = None
-    limit: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    workers: int | None = None
-    root: Path | None = None
-    download: bool = False
-    progress: bool = True
-    resume: str = "auto"
 
 
 def run_recipe(
@@ -196,75 +180,6 @@ def check_place(jobs: Sequence[Experiment], place: Path) -> None:
         if inside := [path for path in below if path.is_dir() and path not in own and holds_runs(path)]:
             wanted, advice = "the folder of one run", "Give it its own --run-dir."
             raise RunError(message("recipe", wanted, f"one of several, {inside[0]}", advice))
-
-
-def jobs_of(
-    chosen: Recipe, variants: Mapping[str, Mapping[str, Any]], how: How, place: Path, seeds: range
-) -> Iterator[Experiment]:
-    """An experiment a variant and seed, each in a folder of its own."""
-    folders: set[Path] = set()
-    for name, changes in variants.items():
-        folder = place / slug(name) if name else place
-        if folder in folders:
-            raise OptionError(message(f"recipe {chosen.name}", "variants whose names differ in letters", repr(name)))
-        folders.add(folder)
-        for seed in seeds:
-            own = folder / f"seed-{seed}" if len(seeds) > 1 else folder
-            yield from with_start(chosen.changed(changes), how, own, seed)
-
-
-def slug(name: str) -> str:
-    """A variant's name as that of a folder.
-
-    >>> slug("no dropout, 100 epochs")
-    'no-dropout-100-epochs'
-    """
-    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "variant"
-
-
-def with_start(chosen: Recipe, how: How, folder: Path, seed: int) -> Iterator[Experiment]:
-    """The experiment of a recipe, behind that of the shallower net that it starts from."""
-    start = None
-    if chosen.start is not None:
-        start = folder / "start"
-        yield experiment(recipe(chosen.start), how, start, seed)
-    yield experiment(chosen, how, folder, seed, start)
-
-
-def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | None = None) -> Experiment:
-    """What a recipe asks for, as an experiment."""
-    changes: dict[str, Any] = {"seed": seed, "run_dir": str(folder), "device": how.device}
-    changes |= {"progress": how.progress} | ({} if how.epochs is None else {"epochs": how.epochs})
-    if how.workers is not None:
-        changes["workers"] = how.workers
-    if how.precision != "auto":
-        changes["precision"] = how.precision
-    if how.resume != "auto":
-        changes["resume"] = how.resume
-    data = chosen.data
-    loading: dict[str, Any] = {
-        "classes": None if data.classes is None else list(data.classes),
-        "size": data.size,
-        "root": how.root,
-        "download": how.download,
-    }
-    if data.mean is not None and data.std is not None:
-        loading["stats"] = (data.mean, data.std)
-    return Experiment(
-        chosen.net,
-        chosen.options,
-        how.data,
-        loading,
-        chosen.fit_options(**changes),
-        val=data.validation,
-        test=None if data.test == "none" else "test",
-        watched=data.test == "every epoch",
-        limit=how.limit,
-        grown_from=start,
-        ways=chosen.ways,
-        crop=data.crop,
-        recipe=chosen,
-    )
 
 
 def write_summary(chosen: Recipe, found: Comparison, place: Path) -> None:

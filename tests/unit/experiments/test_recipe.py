@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import smallnets as sn
+from smallnets.experiments.jobs import How, experiment
 from smallnets.experiments.recipe import Recipe, list_recipes
-from smallnets.experiments.running import How, experiment
 
 LEAST = 'title = "Mine"\nnet = "lenet5"\n'
 
