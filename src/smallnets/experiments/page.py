@@ -73,7 +73,8 @@ def run_blocks(
     title = recipe.title if recipe is not None else f"{report['net']['name']} on {Path(str(report['data'])).name}"
     blocks: list[Block] = [Heading(title, 1)]
     if recipe is not None:
-        blocks += [f"System {recipe.system}. {recipe.source}".strip()]
+        system = "A recipe of ours." if recipe.system == "ours" else f"System {recipe.system}."
+        blocks += [f"{system} {recipe.source}".strip()]
         blocks += [recipe.notes.strip()] if recipe.notes else []
     blocks += [Heading("Result"), Table(result_rows(report))]
     if report["watched"]:
@@ -99,7 +100,8 @@ WHERE = (
 )
 
 
-def result_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def result_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What came out, beside what was reported, if anything was."""
     reported = report["reported"] or {}
     rows = [("", "reported", "measured")]
     rows.append(("test accuracy", share(reported.get("test_accuracy")), share(report["test_accuracy"])))
@@ -117,7 +119,7 @@ def result_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows.append(("multiply-accumulates a picture", "", f"{report['macs']:,}"))
     if reported.get("note"):
         rows.append(("reported", reported["note"], ""))
-    return rows
+    return list(rows) if reported else [(name, measured) for name, _, measured in rows]
 
 
 def setting_rows(report: Mapping[str, Any], settings: FitOptions) -> list[tuple[str, str]]:

@@ -63,6 +63,16 @@ def test_a_run_leaves_its_page(tmp_path: Path, image_folder: Make, tiny: Callabl
     assert all(f"/{row.split(',')[2]}/" in f"/{row}" for row in rows[1:])
 
 
+def test_a_recipe_of_ones_own_has_no_column_of_what_was_reported(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    ours = TINY.replace('system = "R0"\nsource = "A report"\n', "").partition("[reported]")[0]
+    quietly(tiny(ours), image_folder(), tmp_path / "run")
+    accuracy = json.loads((tmp_path / "run/report.json").read_text())["test_accuracy"]
+    page = (tmp_path / "run/report.md").read_text()
+    assert "A recipe of ours." in page and "reported" not in page and f"| test accuracy | {accuracy:.4f} |" in page
+
+
 def test_a_watched_test_split_is_said_to_be(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
     text = TINY.replace("validation = 0.25", 'validation = 0\ntest = "every epoch"')
     said: list[str] = []
