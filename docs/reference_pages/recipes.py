@@ -19,11 +19,12 @@ the net, what it reads, how it is trained and tested. Run one with `smallnets re
 `smallnets recipe show NAME`, and change a setting with `--set`.
 
 Accuracies are fractions of the test split. *Reported* is what the source says, *here* what was measured with this
-library: on what machine and data stands in the recipe's section. An empty place means that there is no one figure:
-of a recipe with variants each has its own, below; a comparison of candidates looks at no test picture. *On two
-cores* is the time of training on two cores of an AMD EPYC, of all variants together: of the quick ones measured whole, of
-the others from the rate of an epoch ([two_cores.py](../../benchmarks/two_cores.py)). *System* says which of the nine reports a recipe rebuilds, R1 to R9; the others are ours. `cifar10-jpeg.zip` is CIFAR-10
-as JPEGs, whose pictures have lost some detail.
+library: on what machine and data stands in the recipe's section. An empty place means that there is no one figure: of a
+recipe with variants each has its own, below; a comparison of candidates looks at no test picture. *On two cores* is the
+time of training on two cores of an AMD EPYC, of all variants together: of the quick ones measured whole, of the others
+from the rate of an epoch ([two_cores.py](../../benchmarks/two_cores.py)). *System* says which of the nine reports a
+recipe rebuilds, R1 to R9; the others are ours. `cifar10-jpeg.zip` is CIFAR-10 as JPEGs, whose pictures have lost some
+detail.
 
 """
 
