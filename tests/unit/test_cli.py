@@ -404,7 +404,7 @@ def test_fit_starts_from_weights_and_holds_a_part(run: Run, caplog: pytest.LogCa
     assert not ours["classifier.0.weight"].equal(theirs["classifier.0.weight"])  # behind the line it learned
     told = json.loads(Path("r/report.json").read_text())
     assert (told["weights"], told["frozen"]) == ("digits", "features")
-    assert "| started from |  | digits |" in Path("r/report.md").read_text()
+    assert "| started from | digits |" in Path("r/report.md").read_text()
     assert "training took" in run(*command, *start)[1]  # complete, and told again
     assert run(*command)[::2] == (
         2,
