@@ -97,6 +97,10 @@ def test_a_file_where_the_run_folder_would_be(tmp_path: Path, below: str) -> Non
     with pytest.raises(sn.RunError, match=r"run_dir to be a folder; got the file .*notes\.txt\. Give another"):
         sn.fit(sn.lenet5(), (torch.rand(8, 1, 32, 32), torch.arange(8) % 10), run_dir=file / below, progress=False)
     assert file.read_text() == "mine"
+    said: list[str] = []
+    with pytest.raises(sn.RunError, match="the file"):  # before a picture is read
+        sn.run_recipe("r8-lenet5-digits", "digits", file / below, say=said.append)
+    assert said == []
 
 
 def test_home_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .lock import Lock
 from .schema import Checkpoint, DataRecord, NetRecord, changes_of
 
 CONFIG = "config.json"
+ELSEWHERE = "Give another: run_dir=, --run-dir."
 WRITTEN = (CONFIG, "metrics.csv", "report.json", "report.md", "report.html", "predictions.csv")
 
 
@@ -27,15 +28,12 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        check_no_file(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
-            advice = "Give another: run_dir=, --run-dir."
-            above = (self.path, *self.path.parents)
-            if file := next((each for each in above if os.path.isfile(each)), None):  # noqa: PTH113  # never raises
-                raise RunError(message("fit", "run_dir to be a folder", f"the file {file}", advice)) from error
             reason = getattr(error, "strerror", None) or first_line(error)
-            raise RunError(message("fit", f"to make the run folder {path}", reason, advice)) from error
+            raise RunError(message("fit", f"to make the run folder {path}", reason, ELSEWHERE)) from error
 
     @contextlib.contextmanager
     def alone(self, group: Group) -> Generator[None, None, None]:
@@ -126,12 +124,24 @@ def config_in(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def check_no_file(folder: Path) -> None:
+    """Refuse a place where a folder cannot be: a file is there, or above it.
+
+    Raises:
+        RunError: Naming the file.
+    """
+    for each in (folder, *folder.parents):
+        if os.path.exists(each) and not os.path.isdir(each):  # noqa: PTH110, PTH112  # these raise for no path
+            raise RunError(message("fit", "run_dir to be a folder", f"the file {each}", ELSEWHERE))
+
+
 def check_ours(folder: Path) -> None:
     """Refuse to write over files of somebody else's, whose names are those that a run writes.
 
     Raises:
         RunError: Naming them, where nothing there is known to be a run's.
     """
+    check_no_file(folder)
     there = [name for name in WRITTEN if (folder / name).exists()]
     if not there or any((folder / name).exists() for name in (LAST, PREVIOUS, BEST)):
         return
