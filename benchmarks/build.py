@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 import torchvision
+from machine import processor
 
 import smallnets as sn
 
@@ -64,9 +65,7 @@ def on_meta(name: str, repeats: int) -> dict[str, object]:
 
 
 def hardware() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor()}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {torch.get_num_threads()} threads"
 
 
 def main() -> None:

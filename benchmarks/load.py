@@ -12,7 +12,6 @@ memory-mapped load would not survive.
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import torch
 import torchvision
+from machine import processor
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -74,12 +74,6 @@ def bytes_are_read(name: str, path: Path) -> bool:
     return same
 
 
-def cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return names[0].partition(": ")[2] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7)
@@ -107,7 +101,7 @@ def main() -> None:
     result = {
         "what": "seconds from a cached file to a ready net, all runs; ratios of the medians",
         "n": options.runs,
-        "hardware": f"{cpu()}, {os.cpu_count()} cores, torch on {torch.get_num_threads()} threads",
+        "hardware": f"{processor()}, {os.cpu_count()} cores, torch on {torch.get_num_threads()} threads",
         "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
         "versions": {"smallnets": sn.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
         "rows": rows,

@@ -17,7 +17,6 @@ Needs: pip install skorch lightning keras
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from machine import cpu_text, processor
 
 HERE = Path(__file__).parent
 NETS: dict[str, dict[str, Any]] = {
@@ -355,13 +356,9 @@ def hardware() -> str:
 
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, {os.cpu_count()} cores"
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    model = next(
-        (line.split(":")[1].strip() for line in text.splitlines() if "model name" in line), platform.processor()
-    )
+    text = cpu_text()
     kinds = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in text]
-    return f"{model}, {os.cpu_count()} cores, {', '.join(kinds) or 'no bf16 instructions'}"
+    return f"{processor()}, {os.cpu_count()} cores, {', '.join(kinds) or 'no bf16 instructions'}"
 
 
 def product_rates() -> dict[str, float]:

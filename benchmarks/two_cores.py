@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import processor
 
 import smallnets as sn
 from smallnets.data.named import digits
@@ -99,11 +100,6 @@ def pictures(recipe: Recipe, data: str) -> int:
     names = zipfile.ZipFile(data).namelist()
     kinds = [Path(name).parts[1] for name in names if Path(name).parts[0] == "train" and not name.endswith("/")]
     return sum(recipe.data.classes is None or kind in recipe.data.classes for kind in kinds)
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":
