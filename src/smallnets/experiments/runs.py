@@ -50,6 +50,9 @@ def read_run(folder: Path) -> RunRecord:
     """
     missing = [name for name in (METRICS, CONFIG) if not (folder / name).is_file()]
     if missing:
+        if folder.is_file():  # of a pattern such as runs/*, which takes in the files beside the runs
+            advice = f"Name the folder around it, {str(folder.parent)!r}, or folders alone: {folder.parent / '*'}/."
+            raise RunError(message("compare", "the folder of a run", f"a file, {str(folder)!r}", advice))
         got = f"no {missing[0]} in {str(folder)!r}" if folder.is_dir() else repr(str(folder))
         begun = len(missing) == 1 or (folder / LAST).exists()
         advice = "Go on with the run, which writes it anew." if begun else "Make one: smallnets fit --run-dir."

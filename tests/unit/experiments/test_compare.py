@@ -96,6 +96,9 @@ def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(sn.RunError, match=r"expected the folder of a run; got no metrics.csv in"):
         sn.compare(tmp_path)
     run = make_run(tmp_path / "x", 0.5)
+    (tmp_path / "comparison.csv").write_text("")  # as a sweep leaves beside its runs
+    with pytest.raises(sn.RunError, match=r"got a file, '.*comparison.csv'. Name the folder around it, .*\*/\.$"):
+        sn.compare(*sorted(tmp_path.iterdir()))
     for name, text in (("report.json", "{"), ("config.json", "[]"), ("metrics.csv", "epoch,loss\n1,x\n")):
         broken = tmp_path / name.replace(".", "-")
         shutil.copytree(run, broken)
