@@ -75,6 +75,23 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, who: str = "smalln
         file.write(content)
 
 
+def check_writable(path: str | os.PathLike[str], who: str = "smallnets") -> None:
+    """Refuse a place where no file can be written, before the work whose result it is to hold.
+
+    Raises:
+        RunError: As ``write_text`` would.
+    """
+    place = user_path(who, "path", path)
+    with told_when_unwritten(place, who):
+        folder = place.parent
+        kind = (
+            errno.EISDIR if place.is_dir() else 0 if is_stream(place) else errno.ENOENT if not folder.exists()
+            else errno.ENOTDIR if not folder.is_dir() else 0 if os.access(folder, os.W_OK) else errno.EACCES
+        )  # fmt: skip
+        if kind:
+            raise OSError(kind, os.strerror(kind))
+
+
 @contextlib.contextmanager
 def told_when_unwritten(path: Path, who: str) -> Generator[None, None, None]:
     """Say in one sentence why a file could not be written.

@@ -14,7 +14,7 @@ import typer
 
 from ..errors import OptionError, first_line, message, nearest
 from .app import app
-from .parsing import JSON, Set, numbers, parse_settings, write_json
+from .parsing import JSON, Set, ahead, numbers, parse_settings, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ def diagnose(
         str | None, typer.Option(help="Look at real pictures: digits, cifar10, an image folder ...")
     ] = None,
     split: Annotated[str, typer.Option(help="Of the data.")] = "train",
-    html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.", callback=ahead)] = None,
     json: JSON = None,
 ) -> None:
     """Look for the mistakes that keep a net from learning, and say where they are and what to do.

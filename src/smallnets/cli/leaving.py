@@ -8,7 +8,7 @@ import typer
 from ..errors import DataError
 from ..speak import say
 from .app import app
-from .parsing import Root, Run
+from .parsing import Root, Run, ahead
 
 
 @app.command()
@@ -34,7 +34,7 @@ def export(
 def explain(
     run_dir: Run,
     picture: Annotated[Path, typer.Argument(help="A picture of any size.")],
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.", callback=ahead)] = None,
     layers: Annotated[
         str | None, typer.Option(help="Layers whose maps are shown, comma-separated.  [the net's stages]")
     ] = None,

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import OptionError, ShapeError, message
 from .app import app
-from .parsing import JSON, Net, Set, numbers, parse_settings, write_json
+from .parsing import JSON, Net, Set, ahead, numbers, parse_settings, write_json
 
 if TYPE_CHECKING:
     from ..models.registry import Entry
@@ -88,8 +88,8 @@ def show(
     set_: Set = None,
     input_: Annotated[str | None, typer.Option("--input", help="C,H,W; the net's natural input by default.")] = None,
     batch_size: Annotated[int, typer.Option(help="Samples in the shapes.")] = 1,
-    html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the rows as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write one self-contained page.", callback=ahead)] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the rows as CSV.", callback=ahead)] = None,
     json: JSON = None,
 ) -> None:
     """Show a net layer by layer: shapes, parameters, MACs, receptive field. Nothing is allocated or computed."""

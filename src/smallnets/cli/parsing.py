@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError, message
-from ..files import write_text
+from ..files import check_writable, write_text
+
+
+def ahead(path: Path | None) -> Path | None:
+    """Whether a result can be written there comes to light before the work whose result it is."""
+    if path is not None and str(path) != "-":
+        check_writable(path)
+    return path
+
 
 Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
 Run = Annotated[
@@ -38,7 +46,10 @@ Labels = Annotated[
     typer.Option(help="Where labels are no folders: a CSV of file and label, or prefix for names such as cat.0.jpg."),
 ]
 Limit = Annotated[int | None, typer.Option(help="Use so many pictures of the training split, of each class its share.")]
-JSON = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.")]
+JSON = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", callback=ahead),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 

@@ -10,7 +10,7 @@ import typer
 from .. import speak
 from ..errors import OptionError, message
 from .app import app
-from .parsing import JSON, Device, Download, Limit, Precision, Root, parse_settings, parse_value, write_json
+from .parsing import JSON, Device, Download, Limit, Precision, Root, ahead, parse_settings, parse_value, write_json
 
 if TYPE_CHECKING:
     from ..experiments.compare import Comparison
@@ -32,8 +32,8 @@ Seed = Annotated[int, typer.Option(help="The first seed.")]
 Epochs = Annotated[int | None, typer.Option(help="In all.  [the recipe's]")]
 Workers = Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")]
 Going = Annotated[str, typer.Option("--resume", help="auto, never, or changed (go on with other settings).")]
-Csv = Annotated[Path | None, typer.Option(help="Write the table here, numbers in full.")]
-Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here.")]
+Csv = Annotated[Path | None, typer.Option(help="Write the table here, numbers in full.", callback=ahead)]
+Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here.", callback=ahead)]
 
 
 @recipes.command("list")

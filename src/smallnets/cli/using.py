@@ -8,7 +8,7 @@ import typer
 
 from ..errors import OptionError, check_choice, message, printable
 from .app import app
-from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, numbers, write_json
+from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, ahead, numbers, write_json
 
 
 @app.command()
@@ -25,7 +25,7 @@ def evaluate(
     device: Device = "auto",
     tta: Annotated[str | None, typer.Option(help="Average over views: flip, ten-crop or dense.")] = None,
     scales: Annotated[str | None, typer.Option(help="Average over these sides in pixels, comma-separated.")] = None,
-    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.")] = None,
+    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.", callback=ahead)] = None,
     json: JSON = None,
 ) -> None:
     """Measure the net of a run on a labelled split: the best epoch's, or the last's where the run was to keep that."""
@@ -70,14 +70,16 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(help="Pictures, folders of any depth, or one zip.", metavar="IMAGES...")
     ],
-    csv: Annotated[Path | None, typer.Option(help="Write id, class and probabilities here.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write id, class and probabilities here.", callback=ahead)] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns of the CSV: id, predicted, or a class for its probability.  [all]")
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Write names as they are, also those that a spreadsheet would run.")
     ] = False,
-    grid: Annotated[Path | None, typer.Option(help="Draw the pictures with their classes here.")] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="Draw the pictures with their classes here.", callback=ahead)
+    ] = None,
     on_error: Annotated[
         str, typer.Option(help="A picture that cannot be read: skip it, and end with exit code 1, or raise an error.")
     ] = "skip",

@@ -4,17 +4,17 @@ import html
 import json
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import OptionError, RunError, SmallnetsError, message
 from ..files import user_path, write_text
 from ..spreadsheet import csv_text
 from ..training.history import History
-from .runs import RunRecord, is_run, read_run
+from .runs import RunRecord, find_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ class Compared:
     @property
     def val(self) -> list[float]:
         """The best validation accuracies of the runs that have one."""
-        columns = ([row["val_accuracy"] for row in run.rows] for run in self.runs)
+        columns = ([row.get("val_accuracy") for row in run.rows] for run in self.runs)
         known = [[value for value in column if value is not None] for column in columns]
         return [] if self.watched else [max(column) for column in known if column]
 
@@ -60,7 +60,7 @@ class Compared:
     def costs(self) -> tuple[int | None, int | None]:
         """Parameters and multiply-accumulates a picture; None where the run does not say."""
         report, config = self.runs[0].report, self.runs[0].config
-        if "macs" in report:
+        if {"parameters", "macs"} <= set(report):
             return report["parameters"], report["macs"]
         net = (config.get("net") or {}).get("config")
         if net is None:
@@ -77,9 +77,24 @@ class Compared:
             return config.get("parameters"), None
         return totals.params, totals.macs
 
+    def over_runs(self, column: str, of_run: Callable[[list[float]], float]) -> float | None:
+        """The mean over the runs of what is made of a column; None where a row does not have it."""
+        columns = [[row.get(column) for row in run.rows] for run in self.runs]
+        if any(value is None for values in columns for value in values):
+            return None
+        return statistics.fmean(of_run(cast("list[float]", values)) for values in columns)
+
+    @property
+    def notes(self) -> list[str]:
+        """What one must know of a line of several runs, where they are not alike."""
+        epochs = sorted({len(run.rows) for run in self.runs})
+        found = [f"{self.label}: runs of {epochs[0]} to {epochs[-1]} epochs."] if len(epochs) > 1 else []
+        if 0 < len(self.test) < len(self.runs):
+            found.append(f"{self.label}: the test accuracy is that of {len(self.test)} of {len(self.runs)} runs.")
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """What the table shows, in numbers; means over the runs."""
-        speeds = [statistics.median(row["images_per_second"] for row in run.rows) for run in self.runs]
         parameters, macs = self.costs
         return {
             "run": self.label,
@@ -89,10 +104,10 @@ class Compared:
             "test_accuracy": statistics.fmean(self.test) if self.test else None,
             "test_spread": statistics.stdev(self.test) if len(self.test) > 1 else None,
             "val_accuracy": statistics.fmean(self.val) if self.val else None,
-            "seconds": statistics.fmean(sum(row["seconds"] for row in run.rows) for run in self.runs),
+            "seconds": self.over_runs("seconds", sum),
             "parameters": parameters,
             "macs": macs,
-            "images_per_second": statistics.fmean(speeds),
+            "images_per_second": self.over_runs("images_per_second", statistics.median),
         }
 
     def cells(self) -> list[str]:
@@ -103,7 +118,8 @@ class Compared:
             test += f" ± {found['test_spread']:.4f}"
         val = "" if found["val_accuracy"] is None else f"{found['val_accuracy']:.4f}"
         costs = ["" if found[name] is None else f"{found[name]:,}" for name in ("parameters", "macs")]
-        seconds, speed = f"{found['seconds']:,.1f}", f"{found['images_per_second']:,.0f}"
+        seconds = "" if found["seconds"] is None else f"{found['seconds']:,.1f}"
+        speed = "" if found["images_per_second"] is None else f"{found['images_per_second']:,.0f}"
         return [self.label, self.net, str(found["runs"]), str(found["epochs"]), test, val, seconds, *costs, speed]
 
 
@@ -130,7 +146,12 @@ class Comparison:
         widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
         shown = ["  ".join(place(row, widths)).rstrip() for row in rows]
         notes = ["± is the standard deviation over the runs."] if any(len(line.test) > 1 for line in self.lines) else []
-        return "\n".join([*shown, *notes])
+        return "\n".join([*shown, *notes, *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """What one must know of lines of several runs that are not alike."""
+        return [note for line in self.lines for note in line.notes]
 
     def to_dict(self) -> list[dict[str, Any]]:
         """A dict a line, by the names of the CSV's columns; accuracies are fractions."""
@@ -146,7 +167,8 @@ class Comparison:
 
     def to_markdown(self) -> str:
         rows = [HEAD, ["---"] * len(HEAD), *(line.cells() for line in self.lines)]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+        return "\n\n".join([table, *self.notes])
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
         """Draw loss and accuracy of all over the epochs; save when a path is given.
@@ -162,7 +184,8 @@ class Comparison:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEAD)
         rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in line.cells()) for line in self.lines)
-        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>{notes}"
 
 
 def place(row: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -201,31 +224,20 @@ def compare(*runs: str | os.PathLike[str] | History) -> Comparison:
             groups.append((path, [RunRecord(path, tuple(given.rows), {}, {})]))
         else:
             groups += find_runs(user_path("compare", "every run", given))
+    return side_by_side(groups)
+
+
+def side_by_side(groups: Sequence[tuple[Path, Sequence[RunRecord]]]) -> Comparison:
+    """A line a group of runs, which is named by its folder.
+
+    Raises:
+        RunError: When a run has no epoch yet.
+    """
     names = labels([path for path, _ in groups])
     lines = [Compared(name, tuple(found)) for name, (_, found) in zip(names, groups, strict=True)]
     if empty := next((run.path for line in lines for run in line.runs if not run.rows), None):
         raise RunError(message("compare", "runs of at least one epoch", f"none yet in {empty}", "Go on with it first."))
     return Comparison(tuple(lines))
-
-
-def find_runs(folder: Path) -> list[tuple[Path, list[RunRecord]]]:
-    """The runs in a folder, those of several seeds together; runs inside a run are its own affair.
-
-    Raises:
-        RunError: When there is none.
-    """
-    if is_run(folder) or not folder.is_dir():
-        return [(folder, [read_run(folder)])]
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and holds_runs(path))
-    if not below:
-        read_run(folder)  # says what is missing
-    seeds = [path for path in below if path.name.startswith("seed-") and is_run(path)]
-    found = [(folder, [read_run(path) for path in seeds])] if seeds else []
-    return found + [group for path in below if path not in seeds for group in find_runs(path)]
-
-
-def holds_runs(folder: Path) -> bool:
-    return is_run(folder) or any(holds_runs(path) for path in folder.iterdir() if path.is_dir())
 
 
 def labels(paths: Sequence[Path]) -> list[str]:

@@ -26,7 +26,7 @@ class Curves:
     def column(self, name: str) -> npt.NDArray[np.float64] | None:
         """(runs, epochs) of a column, as many epochs as all runs have; None where one is missing."""
         epochs = min(len(rows) for rows in self.runs)
-        values = [[row[name] for row in rows[:epochs]] for rows in self.runs]
+        values = [[row.get(name) for row in rows[:epochs]] for rows in self.runs]
         return None if any(value is None for row in values for value in row) else np.array(values, dtype=np.float64)
 
 

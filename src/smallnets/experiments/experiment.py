@@ -204,9 +204,7 @@ class Experiment:
         net = build(self.net, **{**known, **options})
         if self.grown_from is not None:
             shallow, _ = open_run(self.grown_from)
-            if not isinstance(net, VGG) or not isinstance(shallow, VGG):
-                raise OptionError(message("recipe", "two VGGs, one to grow from the other", f"a {self.net}"))
-            grow(net, shallow)
+            grow(as_vgg(net), as_vgg(shallow))
         if self.weights is not None:
             load_weights(net, self.weights, head="reset")
         return freeze(net, self.frozen)
@@ -263,3 +261,14 @@ class Experiment:
         if test is None and self.test is not None:
             yield f"No labelled split {self.test!r} in {shown(self.source)}: nothing was tested."
         yield from report_lines(report, self.folder)
+
+
+def as_vgg(net: Net) -> VGG:
+    """A net that can start from a shallower one, or be the shallower one.
+
+    Raises:
+        ValueError: When it cannot.
+    """
+    if not isinstance(net, VGG):
+        raise OptionError(message("recipe", "two VGGs, one to grow from the other", f"a {type(net).__name__}"))
+    return net

@@ -1,14 +1,16 @@
 """What a recipe asks for, as experiments: one a variant and seed, each in a folder of its own."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..errors import OptionError, message
-from .experiment import Experiment
+from .experiment import Experiment, as_vgg
 from .recipe import Recipe, recipe
+from .recipe_parts import slug
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,25 @@ def jobs_of(
             yield from with_start(chosen.changed(changes), how, own, seed)
 
 
-def slug(name: str) -> str:
-    """A variant's name as that of a folder.
-
-    >>> slug("no dropout, 100 epochs")
-    'no-dropout-100-epochs'
-    """
-    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "variant"
-
-
 def with_start(chosen: Recipe, how: How, folder: Path, seed: int) -> Iterator[Experiment]:
     """The experiment of a recipe, behind that of the shallower net that it starts from."""
     start = None
     if chosen.start is not None:
-        start = folder / "start"
-        yield experiment(recipe(chosen.start), how, start, seed)
+        shallow, start = recipe(chosen.start), folder / "start"
+        check_grows(shallow, chosen)
+        yield experiment(shallow, how, start, seed)
     yield experiment(chosen, how, folder, seed, start)
+
+
+def check_grows(*chosen: Recipe) -> None:
+    """Refuse nets of which one cannot start from the other before the first is trained.
+
+    Raises:
+        ValueError: Naming the net that is no VGG.
+    """
+    for each in chosen:
+        with torch.device("meta"):
+            as_vgg(each.build(weights=None))
 
 
 def experiment(chosen: Recipe, how: How, folder: Path, seed: int, start: Path | None = None) -> Experiment:

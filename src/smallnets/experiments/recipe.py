@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import OptionError, check_int, check_text, message, nearest
+from ..files import user_path
 from .recipe_parts import Figure as Figure
 from .recipe_parts import (
     RecipeData,
@@ -18,6 +19,7 @@ from .recipe_parts import (
     check_entries,
     check_figure,
     check_not_said_elsewhere,
+    check_variant,
     names_of,
 )
 
@@ -125,6 +127,9 @@ class Recipe:
 
         net = str(changes.get("net", self.net))
         own = {"net": net, "after": changes.get("after", self.after), "start": changes.get("start", self.start) or None}
+        check_int(f"recipe {self.name}", "after", own["after"], 0)
+        if own["start"] is not None:
+            check_text(f"recipe {self.name}", "start", own["start"])
         builder = inspect.signature(entry(net).builder).parameters
         training, reading = names_of(FitOptions), names_of(RecipeData)
         fit, data, options = dict(self.fit), dict[str, Any](), dict(self.options)
@@ -149,7 +154,8 @@ class Recipe:
         Raises:
             ValueError: When a variant has a setting that is unknown or not allowed.
         """
-        for changes in variants.values():
+        for name, changes in variants.items():
+            check_variant(f"recipe {self.name}", name)
             if not isinstance(changes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise OptionError(message(f"recipe {self.name}", "variants to be tables", repr(changes)))
             self.changed(changes).fit_options()
@@ -180,7 +186,7 @@ def recipe(name: str | os.PathLike[str]) -> Recipe:
     text = os.fspath(name) if isinstance(name, os.PathLike) else name
     check_text("recipe", "name", text)
     if text.endswith(".toml"):
-        return read_recipe(Path(text))
+        return read_recipe(user_path("recipe", "name", text))
     if text not in (names := list_recipes()):
         close = difflib.get_close_matches(text, names, n=1, cutoff=0.3)
         advice = f"Did you mean {close[0]!r}?" if close else "See them all: smallnets recipe list."
@@ -217,12 +223,12 @@ def read_recipe(path: Path) -> Recipe:
         if name in found:
             tables[name] = Figure(**check_entries(f"{who}, [{name}]", found.pop(name), Figure))
     made = Recipe(path.stem, text=text, path=path, **{**found, **tables})
-    check_int(who, "after", made.after, 0)
     check_words(who, made)
     check_not_said_elsewhere(f"{who}, [fit]", made.fit)
     check_data(who, made.data)
     made.changed(made.options)
-    return made.with_variants({"": {}}).with_variants(made.variants)  # the recipe itself is checked, too
+    made.changed({}).fit_options()  # the recipe itself is checked, too
+    return made.with_variants(made.variants)
 
 
 def check_words(who: str, made: Recipe) -> None:
@@ -235,8 +241,6 @@ def check_words(who: str, made: Recipe) -> None:
 
     for name in ("title", "system", "source", "notes", "net"):
         check_text(who, name, getattr(made, name))
-    if made.start is not None:
-        check_text(who, "start", made.start)
     for way in made.ways:
         if not isinstance(way, Mapping) or not set(way) <= {"tta", "scales"}:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(message(who, "every way to test to be a table of tta and scales", repr(way)))

@@ -1,5 +1,6 @@
 """The parts of a recipe, as its file has them, and what may stand in them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -69,6 +70,10 @@ class Figure:
         )
 
 
+SUMMARY = ("comparison.csv", "comparison.png", "report.md")  # what several runs leave in the folder around them
+BESIDE_RUNS = (*SUMMARY, "start")
+LONGEST = 200  # letters of a folder's name; most systems end at 255
+
 # What is said of a run and not of a recipe: its keyword, and its option on the command line.
 OF_A_RUN = {
     "seed": "seed=, seeds=: --seed, --seeds",
@@ -88,6 +93,31 @@ def check_not_said_elsewhere(who: str, settings: Mapping[str, Any]) -> None:
     for name in settings:
         if name in OF_A_RUN:
             raise OptionError(message(who, "settings of a recipe", repr(name), f"Say it by {OF_A_RUN[name]}."))
+
+
+def slug(name: str) -> str:
+    """A variant's name as that of a folder.
+
+    >>> slug("no dropout, 100 epochs")
+    'no-dropout-100-epochs'
+    """
+    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "variant"
+
+
+def check_variant(who: str, name: str) -> None:
+    """Refuse a variant's name whose folder would be taken for another thing.
+
+    Raises:
+        ValueError: Which name, and why.
+    """
+    folder = slug(name)
+    if not name:
+        raise OptionError(message(who, "every variant to have a name", repr(name)))
+    if len(folder.encode()) > LONGEST:
+        raise OptionError(message(who, f"names of variants of at most {LONGEST} letters", repr(name[:60] + "...")))
+    if folder.lower() in BESIDE_RUNS or folder.lower().startswith("seed-"):
+        advice = f"The folder {folder!r} would be taken for what lies beside the runs, or for that of a seed."
+        raise OptionError(message(who, "another name of a variant", repr(name), advice))
 
 
 def names_of(kind: type) -> list[str]:
@@ -126,7 +156,9 @@ def check_data(who: str, data: RecipeData) -> None:
     if (data.mean is None) != (data.std is None):
         raise OptionError(message(who, "mean and std together", "one of them"))
     for name in ("mean", "std"):
-        for value in getattr(data, name) or ():
+        if not isinstance(values := getattr(data, name), tuple | None):
+            raise OptionError(message(who, f"{name} to be a list of numbers, one a channel", repr(values)))
+        for value in values or ():
             check_number(who, f"every {name}", value, 0)
     if data.size is not None:
         check_int(who, "size", data.size)

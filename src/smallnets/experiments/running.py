@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, RunError, check_choice, check_int, message
+from ..errors import OptionError, RunError, SmallnetsError, check_choice, check_int, message
 from ..files import user_path, write_text
 from ..pictures import drawing
-from .compare import Comparison, compare, holds_runs
+from .compare import COLUMNS, Comparison, side_by_side
 from .experiment import Experiment
 from .jobs import How, jobs_of
 from .recipe import Recipe, recipe
-from .runs import is_run
+from .recipe_parts import SUMMARY
+from .runs import holds_runs, is_run, read_run
 
 Say = Callable[[str], object]
 
@@ -86,13 +87,28 @@ def run_recipe(
                 message(f"recipe {chosen.name}", "a recipe that has variants", repr(variant), "Leave it out.")
             )
         check_choice(f"recipe {chosen.name}", "every variant", variant, chosen.variants)
-    asked = {variant: changes for variant, changes in asked.items() if variants is None or variant in variants}
+    asked = {variant: own for variant, own in asked.items() if variants is None or variant in variants}
+    check_left_alone(chosen, changes or {}, asked)
     return run_all(chosen, asked, how, place, range(seed, seed + count_of(seeds)), say or (lambda line: None))
 
 
 def count_of(seeds: int) -> int:
     check_int("recipe", "seeds", seeds)
     return int(seeds)
+
+
+def check_left_alone(chosen: Recipe, changes: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a change of what a variant sets, which the variant would undo.
+
+    Raises:
+        ValueError: Which setting, and of which variant.
+    """
+    for variant, own in variants.items():
+        for name in changes:
+            if name in own and own[name] != changes[name]:
+                wanted, got = f"settings that variant {variant!r} leaves alone", f"{name}, which is {own[name]!r} there"
+                advice = "Leave it out, or copy the recipe into a file of your own."
+                raise OptionError(message(f"recipe {chosen.name}", wanted, got, advice))
 
 
 def sweep(
@@ -138,38 +154,58 @@ def sweep(
 def run_all(
     chosen: Recipe, variants: Mapping[str, Mapping[str, Any]], how: How, place: Path, seeds: range, say: Say
 ) -> Comparison:
-    """Every variant with every seed, one after the other; a run that fails does not stop the others."""
+    """Every variant with every seed, one after the other; a run that fails does not stop the others.
+
+    What is returned is on the runs that were asked for, whatever else lies in the folder.
+    """
     jobs = list(jobs_of(chosen, variants, how, place, seeds))
     for job in jobs:  # a mistake in the last variant comes to light before the first is run
         job.check_asked()
     check_place(jobs, place)
-    failures: list[RunError] = []
+    done: list[Path] = []
+    failed: list[tuple[Path, SmallnetsError]] = []
     for number, job in enumerate(jobs, start=1):
         if len(jobs) > 1:
             say(f"run {number} of {len(jobs)}: {job.folder}")
         try:
             for line in job.run():
                 say(line)
-        except RunError as error:
+        except SmallnetsError as error:
             if len(jobs) == 1:
                 raise
-            failures.append(error)
+            failed.append((job.folder, error))
             say(f"this run failed: {error}")
-    if len(failures) == len(jobs):
-        raise failures[0]
-    found = replace(compare(place), failed=tuple(str(error) for error in failures))
+        else:
+            done.append(job.folder)
+    if len(failed) == len(jobs):
+        raise failed[0][1]
+    starts = {job.grown_from for job in jobs}
+    lines = itertools.groupby(
+        (folder for folder in done if folder not in starts), lambda folder: line_of(folder, seeds)
+    )
+    groups = [(line, [read_run(folder) for folder in folders]) for line, folders in lines]
+    found = replace(side_by_side(groups), failed=tuple(f"{folder}: {error}" for folder, error in failed))
     if not is_run(place):
         write_summary(chosen, found, place)
     return found
 
 
+def line_of(folder: Path, seeds: range) -> Path:
+    """The folder that a run's line in the table is named by: those of several seeds are one."""
+    return folder.parent if len(seeds) > 1 else folder
+
+
 def check_place(jobs: Sequence[Experiment], place: Path) -> None:
-    """Refuse to mix one run and several in a folder, where the one would hide the others.
+    """Refuse to mix one run and several in a folder, where the one hides the others, and to write over other files.
 
     Raises:
-        RunError: Naming the run that is in the way.
+        RunError: Naming the run, or the files, in the way.
     """
     own = {job.folder for job in jobs}
+    there = [name for name in SUMMARY if place not in own and (place / name).exists()]
+    if there and not is_run(place) and not is_summary(place / SUMMARY[0]):
+        got, advice = f"other files in {place}: {', '.join(there)}", "Take another folder, or move them away."
+        raise RunError(message("recipe", "the folder of several runs", got, advice))
     for job in jobs:
         between = itertools.takewhile(lambda folder: folder != place.parent, job.folder.parents)
         for folder in between:
@@ -182,9 +218,18 @@ def check_place(jobs: Sequence[Experiment], place: Path) -> None:
             raise RunError(message("recipe", wanted, f"one of several, {inside[0]}", advice))
 
 
+def is_summary(path: Path) -> bool:
+    """Whether a table is one that ``write_summary`` wrote."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().strip() == ",".join(COLUMNS)
+    except (OSError, ValueError):
+        return False
+
+
 def write_summary(chosen: Recipe, found: Comparison, place: Path) -> None:
     """The table and the picture of several runs."""
-    found.to_csv(place / "comparison.csv")
+    found.to_csv(place / SUMMARY[0])
     parts = [f"# {chosen.title}", chosen.notes.strip(), found.to_markdown()]
     with contextlib.suppress(ImportError), drawing("recipe"):  # each run has warned of that
         found.plot(place / "comparison.png")

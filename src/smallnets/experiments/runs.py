@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ..training.checkpoint.run_folder import read
 from ..training.records import Row
 
 METRICS, CONFIG, REPORT = "metrics.csv", "config.json", "report.json"
+NUMBERS = ("test_accuracy", "seconds", "epochs", "parameters", "macs")  # of a report
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,40 @@ def read_run(folder: Path) -> RunRecord:
             rows = tuple(read_row(row) for row in csv.DictReader(file))
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         report = read_report(folder) or {}
-        if not {"net", "options", "data"} <= set(config):
-            raise KeyError(CONFIG)
+        if wrong := [name for name in ("net", "options", "data") if not isinstance(config[name], dict)]:
+            raise TypeError(f"{wrong[0]} in {CONFIG} is no table")
     except (OSError, ValueError, KeyError, TypeError) as error:
         advice = "Go on with the run, which writes it anew."
         raise RunError(message("compare", f"a whole run in {folder}", f"a broken file ({error})", advice)) from error
     return RunRecord(folder, rows, config, report)
+
+
+def find_runs(folder: Path) -> list[tuple[Path, list[RunRecord]]]:
+    """The runs in a folder, those of several seeds together; runs inside a run are its own affair.
+
+    Raises:
+        RunError: When there is none.
+    """
+    found = list(runs_below(folder, {folder.resolve()})) if folder.is_dir() and not is_run(folder) else []
+    return [(place, [read_run(path) for path in paths]) for place, paths in found or [(folder, [folder])]]
+
+
+def runs_below(folder: Path, seen: set[Path]) -> Iterator[tuple[Path, list[Path]]]:
+    """The folders of runs in a folder; every folder once, whatever links lead to it, even in circles."""
+    below: list[Path] = []
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
+        if path.is_dir() and (real := path.resolve()) not in seen:
+            seen.add(real)
+            below.append(path)
+    seeds = [path for path in below if path.name.startswith("seed-") and is_run(path)]
+    if seeds:
+        yield folder, sorted(seeds)
+    for path in sorted(path for path in below if path not in seeds):
+        yield from [(path, [path])] if is_run(path) else runs_below(path, seen)
+
+
+def holds_runs(folder: Path) -> bool:
+    return is_run(folder) or any(runs_below(folder, {folder.resolve()}))
 
 
 def read_row(row: Mapping[str, str]) -> Row:
@@ -88,6 +117,9 @@ def read_report(folder: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError(f"a {type(found).__name__}")
+        for name in NUMBERS:
+            if not isinstance(found.get(name), int | float | None):
+                raise ValueError(f"{name} is no number")
     except (OSError, ValueError, RecursionError) as error:
         advice = "Remove it: going on with the run writes it anew."
         raise RunError(message("smallnets", f"a report in {path}", f"a broken file ({error})", advice)) from error

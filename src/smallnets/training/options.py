@@ -92,6 +92,8 @@ class FitOptions:
             object.__setattr__(self, "run_dir", str(user_path(who, "run_dir", self.run_dir)))
         for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("seed", 0)):
             check_int(who, name, getattr(self, name), least)
+        if self.seed >= 2**64:
+            raise OptionError(message(who, "seed to be an integer below 2**64", self.seed))
         for name in ("patience", "save_every"):
             if getattr(self, name) is not None:
                 check_int(who, name, getattr(self, name))

@@ -110,6 +110,53 @@ def test_what_is_no_run_is_told(tmp_path: Path) -> None:
         sn.compare(run)
 
 
+def test_what_runs_of_a_line_do_not_share_is_noted(tmp_path: Path) -> None:
+    make_run(tmp_path / "many" / "seed-0", 0.7)
+    make_run(tmp_path / "many" / "seed-1", None, epochs=2)
+    found = sn.compare(tmp_path / "many")
+    notes = ["many: runs of 2 to 3 epochs.", "many: the test accuracy is that of 1 of 2 runs."]
+    assert found.notes == notes and str(found).splitlines()[-2:] == notes
+    assert found.to_markdown().endswith(notes[1]) and notes[0] in found._repr_html_()
+
+
+def test_a_history_with_some_of_the_columns(tmp_path: Path) -> None:
+    found = sn.compare(sn.History([{"epoch": 1, "loss": 0.5, "accuracy": 0.8}]))  # type: ignore[typeddict-item]
+    assert found.to_dict()[0]["seconds"] is None and found.to_dict()[0]["images_per_second"] is None
+    assert "run 1" in str(found)
+    found.plot(tmp_path / "out.png")
+    assert (tmp_path / "out.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("config.json", '{"net": 3, "options": 1, "data": 2}', "net in config.json is no table"),
+        ("report.json", '{"test_accuracy": "x"}', "test_accuracy is no number"),
+        ("report.json", '{"parameters": [1], "macs": 3}', "parameters is no number"),
+    ],
+)
+def test_files_with_other_things_in_them(tmp_path: Path, name: str, text: str, told: str) -> None:
+    run = make_run(tmp_path / "x", 0.5)
+    (run / name).write_text(text)
+    with pytest.raises(sn.RunError, match=rf"expected .* in .*x.*; got a broken file \({told}\)"):
+        sn.compare(run)
+
+
+def test_a_report_of_half_the_costs(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "x", None)
+    (run / "report.json").write_text('{"macs": 1}')
+    assert sn.compare(run).to_dict()[0]["parameters"] == 61_706
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    make_run(tmp_path / "a" / "x", 0.5)
+    make_run(tmp_path / "elsewhere" / "y", 0.6)
+    for link, target in (("a/self", "."), ("a/up", ".."), ("a/y", "../elsewhere/y"), ("elsewhere/a", "../a")):
+        (tmp_path / link).symlink_to(target, target_is_directory=True)
+    assert sorted(line.label for line in sn.compare(tmp_path / "a")) == ["x", "y"]
+    assert sorted(line.label for line in sn.compare(tmp_path)) == ["x", "y"]
+
+
 def test_labels_tell_apart() -> None:
     assert labels([Path("a/run"), Path("b/run")]) == ["a/run", "b/run"]
     assert labels([Path("run"), Path("run")]) == ["run", "run"]

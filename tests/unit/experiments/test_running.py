@@ -310,3 +310,99 @@ def test_epochs_are_said_once(tmp_path: Path, image_folder: Make, tiny: Callable
         sn.sweep(tiny(), wrong, "x", tmp_path / "sweep")
     with pytest.raises(sn.OptionError, match="variants to run, or None for all; got none"):
         quietly("r7-findings", "x", tmp_path / "run", variants=[])
+
+
+def test_files_of_others_around_several_runs_are_not_written_over(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    data, place = image_folder(), tmp_path / "mine"
+    place.mkdir()
+    for name in ("report.md", "comparison.png", "comparison.csv"):
+        (place / name).write_text("My thesis")
+        with pytest.raises(
+            sn.RunError, match=f"the folder of several runs; got other files in .*: {name}. Take another"
+        ):
+            quietly(tiny(), data, place, epochs=1, seeds=2)
+        assert (place / name).read_text() == "My thesis" and len(list(place.iterdir())) == 1
+        (place / name).unlink()
+    for _ in range(2):  # its own it may write again
+        quietly(tiny(), data, place, epochs=1, seeds=2)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/curves.png").write_text("My curves")
+    with pytest.raises(sn.RunError, match=r"other files in .*: curves\.png"):
+        quietly(tiny(), data, tmp_path / "one", epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", "every variant to have a name; got ''"),
+        ("seed 3", "another name of a variant; got 'seed 3'"),
+        ("Comparison.csv", "another name of a variant; got 'Comparison.csv'"),
+        ("start", "another name of a variant; got 'start'"),
+        ("long " * 60, "names of variants of at most 200 letters; got 'long long"),
+    ],
+)
+def test_a_variant_whose_folder_would_be_another_thing(tiny: Callable[..., Path], name: str, told: str) -> None:
+    with pytest.raises(sn.OptionError, match=told):
+        sn.recipe(tiny(TINY.replace("[fit]", f'[variants]\n"{name}" = {{}}\n[fit]')))
+
+
+def test_the_table_is_on_the_runs_that_were_asked_for(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    data, place = image_folder(), tmp_path / "run"
+    quietly(tiny(), data, place, epochs=1, seeds=3)
+    found = quietly(tiny(), data, place, epochs=2, seeds=2, resume="changed")
+    assert (found.to_dict()[0]["runs"], found.to_dict()[0]["epochs"], found.notes) == (2, 2, [])
+    assert sn.compare(place).notes == ["run: runs of 1 to 2 epochs."]
+    again = tmp_path / "again"
+    sn.sweep(tiny(), {"lr": [0.01, 0.02]}, data, again, epochs=1, device="cpu", progress=False)
+    second = sn.sweep(tiny(), {"lr": [0.04]}, data, again, epochs=1, device="cpu", progress=False)
+    assert [line.label for line in second] == ["lr=0.04"] and len(sn.compare(again)) == 3
+
+
+def test_a_change_that_a_variant_would_undo(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    data = image_folder()
+    text = tiny(TINY.replace("[fit]", "[variants]\na = { lr = 0.001, hidden = [4] }\nb = {}\n[fit]"))
+    with pytest.raises(sn.OptionError, match=r"settings that variant 'a' leaves alone; got lr, which is 0\.001 there"):
+        quietly(text, data, tmp_path / "run", changes={"lr": 0.5})
+    assert not (tmp_path / "run").exists()
+    quietly(text, data, tmp_path / "run", changes={"lr": 0.5}, variants=["b"], epochs=1)
+    assert json.loads((tmp_path / "run/b/config.json").read_text())["options"]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"mean": 0.5, "std": 0.5}, "mean to be a list of numbers, one a channel; got 0.5"),
+        ({"mean": [0.5], "std": "ab"}, "std to be a list of numbers, one a channel; got 'ab'"),
+        ({"after": "x"}, "after to be an integer of at least 0; got 'x'"),
+        ({"after": -1}, "after to be an integer of at least 0; got -1"),
+        ({"start": 3}, "start"),
+    ],
+)
+def test_wrong_changes_are_told(tmp_path: Path, tiny: Callable[..., Path], changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(sn.OptionError, match=told):
+        sn.recipe(tiny()).changed(changes)
+    with pytest.raises(sn.OptionError, match=told):
+        sn.sweep(tiny(), {name: [value] for name, value in changes.items()}, "x", tmp_path / "sweep")
+
+
+def test_a_setting_that_only_the_pictures_refuse_stops_its_own_run(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    found = sn.sweep(
+        tiny(), {"validation": [0.999, 0.25]}, image_folder(), tmp_path / "s", epochs=1, device="cpu", progress=False
+    )
+    assert [line.label for line in found] == ["validation=0.25"] and (tmp_path / "s/comparison.csv").exists()
+    assert len(found.failed) == 1 and "validation=0.999" in found.failed[0] and "fraction" in found.failed[0]
+
+
+def test_a_start_that_no_net_can_grow_from_is_told_before_it_is_trained(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]
+) -> None:
+    text = TINY.replace("[data]", 'start = "r3-vgg-testing"\n[data]')
+    with pytest.raises(sn.OptionError, match="two VGGs, one to grow from the other; got a ConvNet3"):
+        quietly(tiny(text), image_folder(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

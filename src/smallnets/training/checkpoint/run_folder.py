@@ -20,7 +20,10 @@ from .schema import Checkpoint, DataRecord, NetRecord, changes_of
 
 CONFIG = "config.json"
 ELSEWHERE = "Give another: run_dir=, --run-dir."
-WRITTEN = (CONFIG, "metrics.csv", "report.json", "report.md", "report.html", "predictions.csv")
+WRITTEN = (
+    CONFIG, "metrics.csv", "report.json", "report.md", "report.html", "predictions.csv", "curves.png", "confusion.png",
+    "grid.png",
+)  # fmt: skip
 
 
 class RunFolder:
