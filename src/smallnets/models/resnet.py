@@ -1,5 +1,7 @@
 """The ResNet: residual blocks, stages of them as data, and the net that reads these.
 
+The builders are in ``resnet_imagenet`` (ResNet-18 to 152), ``resnet_cifar`` (20 to 1202) and ``resnet_layer4``.
+
 N batch, C channels, H W pixels, s stride; a block turns (N, C, H, W) into (N, C', H/s, W/s), rounded up.
 
 He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016, arXiv:1512.03385.
