@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
@@ -37,7 +38,7 @@ def whole_file(path: Path, keep: Path | None = None) -> Generator[BinaryIO, None
     'all of it'
     """
     if path.parent in STREAMS or is_stream(path):
-        with path.open("wb") as file:
+        with stream_at(path) as file:
             yield file
         return
     part = part_of(path)
@@ -82,11 +83,18 @@ def check_writable(path: str | os.PathLike[str], who: str = "smallnets") -> None
         RunError: As ``write_text`` would.
     """
     place = user_path(who, "path", path)
+    if not place.name:
+        raise OptionError(message(who, "path to be a file", repr(str(place))))
+    if place.parent in STREAMS or is_stream(place):
+        return
     with told_when_unwritten(place, who):
         folder = place.parent
         kind = (
-            errno.EISDIR if place.is_dir() else 0 if is_stream(place) else errno.ENOENT if not folder.exists()
-            else errno.ENOTDIR if not folder.is_dir() else 0 if os.access(folder, os.W_OK) else errno.EACCES
+            errno.EISDIR if place.is_dir()
+            else errno.ENOENT if not folder.exists()
+            else errno.ENOTDIR if not folder.is_dir()
+            else errno.EACCES if not os.access(folder, os.W_OK)
+            else 0
         )  # fmt: skip
         if kind:
             raise OSError(kind, os.strerror(kind))
@@ -119,6 +127,18 @@ def why_unwritten(path: Path, error: BaseException) -> tuple[str, str]:
         if path.exists():
             return reason, f"{'Free some space; the' if full else 'The'} old {path.name} is untouched."
     return reason, "Free some space; nothing was left behind." if full else "Nothing was left behind."
+
+
+def stream_at(path: Path) -> BinaryIO:
+    """A device or a pipe to write to; what stands for an open file goes on where that is, and cuts nothing off."""
+    numbered = path.name.isdigit() and path.parent in STREAMS - {Path("/dev")}
+    number = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path), int(path.name) if numbered else None)
+    if number is None:
+        return path.open("wb")
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            stream.flush()
+    return os.fdopen(os.dup(number), "wb")
 
 
 def is_stream(path: Path) -> bool:

@@ -31,19 +31,31 @@ def write_figure(figure: Any, path: str | os.PathLike[str], **how: Any) -> None:
     name = str(user_path("plots", "path", path))
     if not Path(name).name:
         raise OptionError(message("plots", "path to be a file", repr(name)))
-    suffix = Path(name).suffix[1:]
-    if not suffix:
+    if not (suffix := check_suffix(name)):
         name, suffix = f"{name.rstrip('.')}.png", "png"
-    check_choice("plots", "the suffix of a picture's file", suffix.lower(), figure.canvas.get_supported_filetypes())
     drawn = io.BytesIO()
     missing = with_fonts(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # said below, once, and with a remedy
-        figure.savefig(drawn, format=suffix.lower(), **how)
+        figure.savefig(drawn, format=suffix, **how)
     write_bytes(name, drawn.getvalue(), "plots")
     if new := "".join(sorted(missing - SAID)):
         SAID.update(new)
         warn(message("plots", f"a font that has {new[:20]}", "none", "Install one, for example Noto Sans CJK."))
+
+
+def check_suffix(path: str | os.PathLike[str]) -> str:
+    """The suffix of a picture's file, in small letters and without its dot; empty where there is none.
+
+    Raises:
+        OptionError: When matplotlib knows no such format.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    suffix = Path(path).suffix[1:].lower()
+    if suffix:
+        check_choice("plots", "the suffix of a picture's file", suffix, FigureCanvasBase.get_supported_filetypes())
+    return suffix
 
 
 def plain(name: str) -> str:

@@ -243,6 +243,10 @@ MISTAKES = [
     (("recipe", "run", "r8-lenet5-digits", "--json", "."), "smallnets: expected "),
     (("sweep", "r8-lenet5-digits", "--set", "lr=1,2", "--png", "/dev/null/x"), "smallnets: expected to write /dev/null/x; got Not a"),
     (("sweep", "r8-lenet5-digits", "--set", "lr=1,2", "--csv", "no/x.csv"), "smallnets: expected to write no/x.csv; got No such"),
+    (("sweep", "r8-lenet5-digits", "--set", "lr=1,2", "--png", "x.xyz"), "plots: expected the suffix of a picture's file to be one"),
+    (("compare", "x", "--csv", "-"), "smallnets: expected the path of a file; got '-'. Only --json takes - for stdout."),
+    (("show", "resnet18", "--set", "stem=cifar", "--set", "stem=imagenet"), "--set: expected each option once; got 'stem=imagenet'."),
+    (("list", "--json", ""), "smallnets: expected path to be a file; got '.'."),
     (("show", "resnet18", "--html", "no/x.html"), "smallnets: expected to write no/x.html; got No such file"),
     (("recipe", "run", "r8-lenet5-digits", "--seed", str(2**64)), "fit: expected seed to be an integer below 2**64; got 1844"),
     (("fit", "lenet5", "--data", "digits", "--limit", "0"), "fit: expected limit to be an integer of at least 1; got 0."),
@@ -449,3 +453,13 @@ def test_fit_goes_on_from_the_file_of_another_run(run: Run) -> None:
     assert code == 2 and "The stages are features.2, features.5." in err and not Path("c").exists()
     code, _, err = run(*seven, "--run-dir", "c", "--weights", "none.pt")
     assert code == 2 and err.count("\n") == 1 and "none.pt" in err
+
+
+def test_a_result_may_lie_in_the_folder_that_the_run_makes(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    code, _, err = run(
+        *("recipe", "run", "r8-lenet5-digits", "--epochs", "1", "--limit", "100", "--device", "cpu"),
+        *("--run-dir", str(place), "--json", str(place / "result.json")),
+    )
+    assert code == 0, err
+    assert json.loads((place / "result.json").read_text())[0]["epochs"] == 1

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from smallnets import OptionError, RunError
-from smallnets.files import whole_file, write_text
+from smallnets.files import check_writable, whole_file, write_text
 
 
 def write(path: Path, text: str, keep: Path | None = None) -> None:
@@ -111,3 +113,26 @@ def test_places_where_nothing_can_be_are_told(name: str, tmp_path: Path) -> None
     with pytest.raises(wrong, match=r"expected (to write|path to be a path)") as caught:
         write_text(tmp_path / name, "text")
     assert len(str(caught.value)) < 600 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_stream_that_is_a_file_is_gone_on_with(tmp_path: Path, name: str) -> None:
+    if not Path(name).exists():
+        pytest.skip(f"no {name} here")
+    code = (
+        f"from smallnets.files import *; print('b'); check_writable({name!r}); write_text({name!r}, 'c\\n'); print('d')"
+    )
+    log = tmp_path / "log.txt"
+    log.write_text("a\n")
+    with log.open("a") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert log.read_text() == "a\nb\nc\nd\n"
+
+
+def test_what_cannot_be_written_is_told_before(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new.csv")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("x")
+    for place, why in (("no/x", "No such file"), ("file/x", "Not a directory"), (".", "Is a directory")):
+        with pytest.raises(RunError, match=f"expected to write .*; got {why}"):
+            check_writable(tmp_path / place)

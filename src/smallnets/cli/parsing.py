@@ -1,6 +1,7 @@
 """What is typed on the command line: the options that commands share, and texts as Python values."""
 
 import ast
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,13 +9,32 @@ import typer
 
 from ..errors import OptionError, message
 from ..files import check_writable, write_text
+from ..pictures import check_suffix
 
 
-def ahead(path: Path | None) -> Path | None:
-    """Whether a result can be written there comes to light before the work whose result it is."""
-    if path is not None and str(path) != "-":
+def ahead(context: typer.Context, path: Path | None) -> Path | None:
+    """Whether a file of results can be written comes to light before the work whose result it is.
+
+    A command that makes a folder of its own looks for itself, as the file may be meant for that.
+    """
+    if str(path) == "-":
+        raise OptionError(message("smallnets", "the path of a file", "'-'", "Only --json takes - for stdout."))
+    if path is not None and not any(option.name == "run_dir" for option in context.command.params):
         check_writable(path)
     return path
+
+
+def json_ahead(context: typer.Context, path: Path | None) -> Path | None:
+    """``ahead`` of what may be stdout."""
+    return path if str(path) == "-" else ahead(context, path)
+
+
+def picture_ahead(context: typer.Context, path: Path | None) -> Path | None:
+    """``ahead`` of a picture, whose suffix must be one that can be drawn."""
+    if path is not None:
+        with contextlib.suppress(ImportError):  # is said where it is drawn
+            check_suffix(path)
+    return ahead(context, path)
 
 
 Net = Annotated[str, typer.Argument(help="A net of `smallnets list`.", metavar="NET")]
@@ -48,7 +68,7 @@ Labels = Annotated[
 Limit = Annotated[int | None, typer.Option(help="Use so many pictures of the training split, of each class its share.")]
 JSON = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", callback=ahead),
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is stdout.", callback=json_ahead),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
@@ -71,6 +91,8 @@ def parse_settings(pairs: list[str] | None, of: str = "net") -> dict[str, Any]:
             raise OptionError(message("--set", "KEY=VALUE", repr(text), "For example --set num_classes=3."))
         if key.strip() == "name":
             raise OptionError(message("--set", f"an option of the {of}", repr(text), "Its name is the first argument."))
+        if key.strip() in found:
+            raise OptionError(message("--set", "each option once", repr(text)))
         found[key.strip()] = parse_value(value, key.strip())
     return found
 

@@ -9,8 +9,21 @@ import typer
 
 from .. import speak
 from ..errors import OptionError, message
+from ..files import check_writable
 from .app import app
-from .parsing import JSON, Device, Download, Limit, Precision, Root, ahead, parse_settings, parse_value, write_json
+from .parsing import (
+    JSON,
+    Device,
+    Download,
+    Limit,
+    Precision,
+    Root,
+    ahead,
+    parse_settings,
+    parse_value,
+    picture_ahead,
+    write_json,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from ..experiments.compare import Comparison
@@ -33,7 +46,7 @@ Epochs = Annotated[int | None, typer.Option(help="In all.  [the recipe's]")]
 Workers = Annotated[int | None, typer.Option(help="Processes that read pictures from disk.  [one a core]")]
 Going = Annotated[str, typer.Option("--resume", help="auto, never, or changed (go on with other settings).")]
 Csv = Annotated[Path | None, typer.Option(help="Write the table here, numbers in full.", callback=ahead)]
-Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here.", callback=ahead)]
+Png = Annotated[Path | None, typer.Option(help="Draw the curves of all runs here.", callback=picture_ahead)]
 
 
 @recipes.command("list")
@@ -98,6 +111,7 @@ def run_command(
     """Build, train and test a system as its recipe says; run again, it goes on where it was stopped."""
     from ..experiments.running import run_recipe
 
+    check_results(run_dir, json)
     found = run_recipe(
         name, data, run_dir, seed=seed, seeds=seeds, epochs=epochs, limit=limit, variants=variant, device=device,
         changes=parse_settings(set_, of="recipe"), precision=precision, workers=workers, root=root, download=download,
@@ -137,6 +151,7 @@ def sweep(
     """
     from ..experiments.running import sweep as sweep_over
 
+    check_results(run_dir, json, csv, png)
     found = sweep_over(
         name, parse_values(set_), data, run_dir, seed=seed, seeds=seeds, epochs=epochs, limit=limit, device=device,
         precision=precision, workers=workers, root=root, download=download, resume=resume, say=say(json),
@@ -157,6 +172,14 @@ def compare(
     show_table(put_side_by_side(*runs), json, csv, png)
 
 
+def check_results(run_dir: Path | None, *paths: Path | None) -> None:
+    """Whether results can be written, before the work; what goes into the run's own folder waits until that is made."""
+    folder = Path(run_dir or "runs").absolute()
+    for path in paths:
+        if path is not None and str(path) != "-" and folder not in path.absolute().parents:
+            check_writable(path)
+
+
 def say(json: Path | None) -> Callable[[str], None]:
     """Where the lines of the reports go: to stderr when JSON has stdout."""
 
@@ -173,6 +196,8 @@ def show_table(found: "Comparison", json: Path | None, csv: Path | None = None, 
         found.to_csv(csv)
     if not write_json(json, found.to_json()):
         typer.echo(f"\n{found}")
+    for why in found.failed:
+        speak.say(f"smallnets: not as it was asked for: {why}", "stderr")
     if found.failed:
         raise typer.Exit(1)
 

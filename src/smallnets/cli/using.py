@@ -8,7 +8,21 @@ import typer
 
 from ..errors import OptionError, check_choice, message, printable
 from .app import app
-from .parsing import JSON, Data, Device, Download, Labels, OnError, Precision, Root, Run, ahead, numbers, write_json
+from .parsing import (
+    JSON,
+    Data,
+    Device,
+    Download,
+    Labels,
+    OnError,
+    Precision,
+    Root,
+    Run,
+    ahead,
+    numbers,
+    picture_ahead,
+    write_json,
+)  # fmt: skip
 
 
 @app.command()
@@ -25,7 +39,9 @@ def evaluate(
     device: Device = "auto",
     tta: Annotated[str | None, typer.Option(help="Average over views: flip, ten-crop or dense.")] = None,
     scales: Annotated[str | None, typer.Option(help="Average over these sides in pixels, comma-separated.")] = None,
-    confusion: Annotated[Path | None, typer.Option(help="Draw the confusion matrix here.", callback=ahead)] = None,
+    confusion: Annotated[
+        Path | None, typer.Option(help="Draw the confusion matrix here.", callback=picture_ahead)
+    ] = None,
     json: JSON = None,
 ) -> None:
     """Measure the net of a run on a labelled split: the best epoch's, or the last's where the run was to keep that."""
@@ -78,7 +94,7 @@ def predict(
         bool, typer.Option("--raw", help="Write names as they are, also those that a spreadsheet would run.")
     ] = False,
     grid: Annotated[
-        Path | None, typer.Option(help="Draw the pictures with their classes here.", callback=ahead)
+        Path | None, typer.Option(help="Draw the pictures with their classes here.", callback=picture_ahead)
     ] = None,
     on_error: Annotated[
         str, typer.Option(help="A picture that cannot be read: skip it, and end with exit code 1, or raise an error.")

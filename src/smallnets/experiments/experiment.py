@@ -127,14 +127,15 @@ class Experiment:
     def _start(self) -> dict[str, str | None]:
         """What the net starts from and what of it is held, as the report has it."""
         given = self.options.get("weights") if self.weights is None else self.weights
-        return {"weights": None if given is None else str(given), "frozen": self.frozen}
+        grown = None if self.grown_from is None else "a shallower net"
+        return {"weights": None if given is None else str(given), "frozen": self.frozen, "start": grown}
 
     def _check_start(self, done: Mapping[str, Any] | None) -> None:
         """A run, complete or interrupted, is not taken for one of another start."""
         interrupted = any((self.folder / name).exists() for name in (LAST, PREVIOUS))
         if done is None and interrupted:
             done = RunFolder(self.folder).start
-        for option, name in (("--weights", "weights"), ("--freeze", "frozen")):
+        for option, name in (("--weights", "weights"), ("--freeze", "frozen"), ("start", "start")):
             if done is not None and done.get(name) != self._start[name]:
                 asked = f"no {option}" if done.get(name) is None else f"{option} {done[name]}"
                 expected = f"{asked}, as the run in {self.folder} had it"

@@ -44,13 +44,17 @@ def jobs_of(
             yield from with_start(chosen.changed(changes), how, own, seed)
 
 
-def with_start(chosen: Recipe, how: How, folder: Path, seed: int) -> Iterator[Experiment]:
-    """The experiment of a recipe, behind that of the shallower net that it starts from."""
+def with_start(
+    chosen: Recipe, how: How, folder: Path, seed: int, before: tuple[Path, ...] = ()
+) -> Iterator[Experiment]:
+    """The experiment of a recipe, behind that of the shallower net that it starts from, which may have a start, too."""
     start = None
     if chosen.start is not None:
         shallow, start = recipe(chosen.start), folder / "start"
+        if shallow.path in (*before, chosen.path):
+            raise OptionError(message(f"recipe {chosen.name}", "a start that leads to an end", f"{shallow.path} again"))
         check_grows(shallow, chosen)
-        yield experiment(shallow, how, start, seed)
+        yield from with_start(shallow, how, start, seed, (*before, chosen.path))
     yield experiment(chosen, how, folder, seed, start)
 
 

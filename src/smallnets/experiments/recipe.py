@@ -125,6 +125,8 @@ class Recipe:
         from ..models.build import entry
         from ..training.options import FitOptions
 
+        if not isinstance(changes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message(f"recipe {self.name}", "changes as a dict of settings", repr(changes)))
         net = str(changes.get("net", self.net))
         own = {"net": net, "after": changes.get("after", self.after), "start": changes.get("start", self.start) or None}
         check_int(f"recipe {self.name}", "after", own["after"], 0)
@@ -154,7 +156,10 @@ class Recipe:
         Raises:
             ValueError: When a variant has a setting that is unknown or not allowed.
         """
+        if not isinstance(variants, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(message(f"recipe {self.name}", "variants as a dict of changes by name", repr(variants)))
         for name, changes in variants.items():
+            check_text(f"recipe {self.name}", "every variant's name", name)
             check_variant(f"recipe {self.name}", name)
             if not isinstance(changes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise OptionError(message(f"recipe {self.name}", "variants to be tables", repr(changes)))

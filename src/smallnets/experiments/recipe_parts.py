@@ -76,6 +76,7 @@ LONGEST = 200  # letters of a folder's name; most systems end at 255
 
 # What is said of a run and not of a recipe: its keyword, and its option on the command line.
 OF_A_RUN = {
+    "source": "data=: --data",
     "seed": "seed=, seeds=: --seed, --seeds",
     "run_dir": "run_dir=: --run-dir",
     "device": "device=: --device",

@@ -1,6 +1,6 @@
 """Recipes run: one run, several seeds, variants and sweeps; each run goes on by itself where it was stopped."""
 
-import contextlib
+import inspect
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, RunError, SmallnetsError, check_choice, check_int, message
-from ..files import user_path, write_text
-from ..pictures import drawing
-from .compare import COLUMNS, Comparison, side_by_side
-from .experiment import Experiment
+from ..errors import OptionError, RunError, SmallnetsError, check_choice, check_int, check_text, message, nearest
+from ..files import user_path
+from ..training.checkpoint.run_folder import check_ours
+from .compare import Comparison, side_by_side
 from .jobs import How, jobs_of
 from .recipe import Recipe, recipe
-from .recipe_parts import SUMMARY
-from .runs import holds_runs, is_run, read_run
+from .runs import is_run, read_run
+from .several import check_place, write_summary
 
 Say = Callable[[str], object]
 
@@ -71,14 +70,16 @@ def run_recipe(
         RunError: When a run cannot go on; of several, when none could. Where some could, ``failed`` of what is
             returned says why the others could not.
     """
-    chosen = (name if isinstance(name, Recipe) else recipe(name)).changed(changes or {})
+    chosen = (name if isinstance(name, Recipe) else recipe(name)).changed({} if changes is None else changes)
+    check_int("recipe", "seed", seed, 0)
     if epochs is not None and "epochs" in (changes or {}):
         raise OptionError(message("recipe", "epochs once", f"{epochs} and {dict(changes or {})['epochs']}"))
     if variants is not None and not variants:
         raise OptionError(message("recipe", "variants to run, or None for all", "none"))
     place = user_path("recipe", "run_dir", run_dir) if run_dir is not None else Path("runs") / chosen.name
-    source = chosen.data.source if data is None else os.fspath(data)
-    where = None if root is None else Path(root)
+    source = chosen.data.source if data is None else os.fspath(data) if isinstance(data, os.PathLike) else data
+    check_text("recipe", "data", source)
+    where = None if root is None else user_path("recipe", "root", root)
     how = How(source, epochs, limit, device, precision, workers, where, download, progress, resume)
     asked = chosen.variants or {"": {}}
     for variant in variants or ():
@@ -134,6 +135,12 @@ def sweep(
         ValueError: When a setting is unknown or not allowed, or one has no values.
     """
     chosen = name if isinstance(name, Recipe) else recipe(name)
+    known = [option for option in inspect.signature(run_recipe).parameters if option not in ("name", "variants")]
+    for option in how:
+        if option not in known:
+            raise OptionError(message("sweep", "an option of run_recipe", repr(option), nearest(option, known)))
+    if not isinstance(settings, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(message("sweep", "a dict of values by setting", repr(settings)))
     if how.get("epochs") is not None and "epochs" in settings:
         raise OptionError(message("sweep", "epochs once", f"{how['epochs']} and {list(settings['epochs'])}"))
     for setting, values in settings.items():
@@ -141,6 +148,8 @@ def sweep(
             raise OptionError(message("sweep", f"a list of values for {setting}", repr(values)))
         if not values:
             raise OptionError(message("sweep", f"values for {setting}", "none", "Give one or more."))
+        if any(value in values[:place] for place, value in enumerate(values)):
+            raise OptionError(message("sweep", f"each value of {setting} once", repr(list(values))))
     if not settings:
         raise OptionError(message("sweep", "a setting to sweep over", "none", "For example --set batch_size=30,256."))
     variants = {}
@@ -162,12 +171,16 @@ def run_all(
     for job in jobs:  # a mistake in the last variant comes to light before the first is run
         job.check_asked()
     check_place(jobs, place)
+    for job in jobs:
+        check_ours(job.folder)
     done: list[Path] = []
     failed: list[tuple[Path, SmallnetsError]] = []
     for number, job in enumerate(jobs, start=1):
         if len(jobs) > 1:
             say(f"run {number} of {len(jobs)}: {job.folder}")
         try:
+            if any(folder == job.grown_from for folder, _ in failed):
+                raise RunError(message("recipe", f"a start in {job.grown_from}", "one that failed"))
             for line in job.run():
                 say(line)
         except SmallnetsError as error:
@@ -177,12 +190,10 @@ def run_all(
             say(f"this run failed: {error}")
         else:
             done.append(job.folder)
-    if len(failed) == len(jobs):
-        raise failed[0][1]
     starts = {job.grown_from for job in jobs}
-    lines = itertools.groupby(
-        (folder for folder in done if folder not in starts), lambda folder: line_of(folder, seeds)
-    )
+    if not (ends := [folder for folder in done if folder not in starts]):
+        raise failed[0][1]
+    lines = itertools.groupby(ends, lambda folder: line_of(folder, seeds))
     groups = [(line, [read_run(folder) for folder in folders]) for line, folders in lines]
     found = replace(side_by_side(groups), failed=tuple(f"{folder}: {error}" for folder, error in failed))
     if not is_run(place):
@@ -193,45 +204,3 @@ def run_all(
 def line_of(folder: Path, seeds: range) -> Path:
     """The folder that a run's line in the table is named by: those of several seeds are one."""
     return folder.parent if len(seeds) > 1 else folder
-
-
-def check_place(jobs: Sequence[Experiment], place: Path) -> None:
-    """Refuse to mix one run and several in a folder, where the one hides the others, and to write over other files.
-
-    Raises:
-        RunError: Naming the run, or the files, in the way.
-    """
-    own = {job.folder for job in jobs}
-    there = [name for name in SUMMARY if place not in own and (place / name).exists()]
-    if there and not is_run(place) and not is_summary(place / SUMMARY[0]):
-        got, advice = f"other files in {place}: {', '.join(there)}", "Take another folder, or move them away."
-        raise RunError(message("recipe", "the folder of several runs", got, advice))
-    for job in jobs:
-        between = itertools.takewhile(lambda folder: folder != place.parent, job.folder.parents)
-        for folder in between:
-            if folder not in own and is_run(folder):
-                wanted, advice = "a folder of runs", "Give several runs their own --run-dir."
-                raise RunError(message("recipe", wanted, f"that of one run, {folder}", advice))
-        below = sorted(job.folder.iterdir()) if job.folder.is_dir() and not is_run(job.folder) else []
-        if inside := [path for path in below if path.is_dir() and path not in own and holds_runs(path)]:
-            wanted, advice = "the folder of one run", "Give it its own --run-dir."
-            raise RunError(message("recipe", wanted, f"one of several, {inside[0]}", advice))
-
-
-def is_summary(path: Path) -> bool:
-    """Whether a table is one that ``write_summary`` wrote."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.readline().strip() == ",".join(COLUMNS)
-    except (OSError, ValueError):
-        return False
-
-
-def write_summary(chosen: Recipe, found: Comparison, place: Path) -> None:
-    """The table and the picture of several runs."""
-    found.to_csv(place / SUMMARY[0])
-    parts = [f"# {chosen.title}", chosen.notes.strip(), found.to_markdown()]
-    with contextlib.suppress(ImportError), drawing("recipe"):  # each run has warned of that
-        found.plot(place / "comparison.png")
-        parts.append("![Loss and accuracy of all runs](comparison.png)")
-    write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")

@@ -77,26 +77,24 @@ def find_runs(folder: Path) -> list[tuple[Path, list[RunRecord]]]:
     Raises:
         RunError: When there is none.
     """
-    found = list(runs_below(folder, {folder.resolve()})) if folder.is_dir() and not is_run(folder) else []
+    found = list(runs_below(folder)) if folder.is_dir() and not is_run(folder) else []
     return [(place, [read_run(path) for path in paths]) for place, paths in found or [(folder, [folder])]]
 
 
-def runs_below(folder: Path, seen: set[Path]) -> Iterator[tuple[Path, list[Path]]]:
-    """The folders of runs in a folder; every folder once, whatever links lead to it, even in circles."""
-    below: list[Path] = []
-    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
-        if path.is_dir() and (real := path.resolve()) not in seen:
-            seen.add(real)
-            below.append(path)
+def runs_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[tuple[Path, list[Path]]]:
+    """The folders of runs in a folder; links are followed, but not in circles."""
+    above |= {folder.resolve()}
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and path.resolve() not in above)
     seeds = [path for path in below if path.name.startswith("seed-") and is_run(path)]
     if seeds:
-        yield folder, sorted(seeds)
-    for path in sorted(path for path in below if path not in seeds):
-        yield from [(path, [path])] if is_run(path) else runs_below(path, seen)
+        yield folder, seeds
+    for path in below:
+        if path not in seeds:
+            yield from [(path, [path])] if is_run(path) else runs_below(path, above)
 
 
 def holds_runs(folder: Path) -> bool:
-    return is_run(folder) or any(runs_below(folder, {folder.resolve()}))
+    return is_run(folder) or any(runs_below(folder))
 
 
 def read_row(row: Mapping[str, str]) -> Row:

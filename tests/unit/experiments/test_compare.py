@@ -148,13 +148,21 @@ def test_a_report_of_half_the_costs(tmp_path: Path) -> None:
     assert sn.compare(run).to_dict()[0]["parameters"] == 61_706
 
 
-def test_links_are_followed_once(tmp_path: Path) -> None:
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     make_run(tmp_path / "a" / "x", 0.5)
     make_run(tmp_path / "elsewhere" / "y", 0.6)
     for link, target in (("a/self", "."), ("a/up", ".."), ("a/y", "../elsewhere/y"), ("elsewhere/a", "../a")):
         (tmp_path / link).symlink_to(target, target_is_directory=True)
-    assert sorted(line.label for line in sn.compare(tmp_path / "a")) == ["x", "y"]
-    assert sorted(line.label for line in sn.compare(tmp_path)) == ["x", "y"]
+    assert sorted(line.label for line in sn.compare(tmp_path / "a")) == ["a/y", "elsewhere/y", "x"]
+    assert {line.label for line in sn.compare(tmp_path)} >= {"elsewhere/y", "elsewhere/a/x"}
+
+
+def test_a_link_takes_no_run_out_of_its_line(tmp_path: Path) -> None:
+    for seed in range(3):
+        make_run(tmp_path / "many" / f"seed-{seed}", 0.5 + seed / 10)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "seed-2").symlink_to("../many/seed-2", target_is_directory=True)
+    assert {line.label: line.to_dict()["runs"] for line in sn.compare(tmp_path)} == {"best": 1, "many": 3}
 
 
 def test_labels_tell_apart() -> None:

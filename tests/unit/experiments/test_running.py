@@ -406,3 +406,99 @@ def test_a_start_that_no_net_can_grow_from_is_told_before_it_is_trained(
     with pytest.raises(sn.OptionError, match="two VGGs, one to grow from the other; got a ConvNet3"):
         quietly(tiny(text), image_folder(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_pictures_are_said_once(tmp_path: Path, image_folder: Make, tiny: Callable[..., Path]) -> None:
+    with pytest.raises(sn.OptionError, match=r"settings of a recipe; got 'source'. Say it by data=: --data"):
+        sn.sweep(tiny(), {"source": ["a", "b"]}, image_folder(), tmp_path / "sweep")
+    with pytest.raises(sn.OptionError, match="got 'source'"):
+        sn.recipe(tiny(TINY.replace("[fit]", '[variants.x]\nsource = "other"\n[fit]')))
+
+
+def chained(tmp_path: Path) -> list[Path]:
+    """Recipes of VGGs, each from the one before."""
+    paths = [tmp_path / f"{name}.toml" for name in ("shallow", "deep", "deeper")]
+    for number, path in enumerate(paths):
+        start = "" if number == 0 else f'start = "{paths[number - 1]}"\n'
+        cfg = f'[{", ".join(["4"] * (number + 1))}, "M", 8, "M"]'
+        path.write_text(
+            f'title = "VGG"\nnet = "vgg"\noptions = {{ cfg = {cfg}, head = "linear" }}\n{start}'
+            '[data]\nvalidation = 0\ntest = "none"\n[fit]\nepochs = 1\n'
+        )
+    return paths
+
+
+def test_a_start_may_have_a_start_but_not_itself(tmp_path: Path, image_folder: Make) -> None:
+    shallow, _, deeper = chained(tmp_path)
+    found = quietly(deeper, image_folder(), tmp_path / "run")
+    assert len(found) == 1 and (tmp_path / "run/start/start/last.ckpt").exists()
+    shallow.write_text(f'start = "{deeper}"\n' + shallow.read_text())
+    with pytest.raises(sn.OptionError, match=r"a start that leads to an end; got .*deeper\.toml again"):
+        quietly(deeper, tmp_path / "data", tmp_path / "other")
+
+
+def test_a_run_is_not_taken_for_one_of_another_start(tmp_path: Path, image_folder: Make) -> None:
+    _, deep, _ = chained(tmp_path)
+    data = image_folder()
+    quietly(deep, data, tmp_path / "grown")
+    before = (tmp_path / "grown/report.json").read_bytes()
+    with pytest.raises(sn.OptionError, match=r"start a shallower net, as the run in .*grown had it; got none"):
+        quietly(deep, data, tmp_path / "grown", changes={"start": ""})
+    assert (tmp_path / "grown/report.json").read_bytes() == before
+    quietly(deep, data, tmp_path / "random", changes={"start": ""})
+    with pytest.raises(sn.OptionError, match=r"no start, as the run in .*; got a shallower net"):
+        quietly(deep, data, tmp_path / "random")
+
+
+def test_a_start_that_fails_fails_its_net(tmp_path: Path, image_folder: Make) -> None:
+    shallow, deep, _ = chained(tmp_path)
+    data = image_folder()
+    quietly(shallow, data, tmp_path / "run/start")
+    shallow.write_text(shallow.read_text() + "lr = 0.02\n")
+    with pytest.raises(sn.RunError, match="the settings of the run in"):
+        quietly(deep, data, tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["start"]
+
+
+def test_several_runs_in_the_folder_of_one(
+    tmp_path: Path, image_folder: Make, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = image_folder()
+    quietly(tiny(), data, tmp_path / "one", epochs=1)
+    monkeypatch.chdir(tmp_path / "one")
+    with pytest.raises(sn.RunError, match="a folder of runs; got that of one run"):
+        quietly(tiny(), data, Path(), epochs=1, seeds=2)
+    quietly(tiny(), data, tmp_path / "many", epochs=1, seeds=2)
+    (tmp_path / "many/comparison.csv").unlink()
+    quietly(tiny(), data, tmp_path / "many", epochs=1, seeds=2)
+    (tmp_path / "more/seed-1").mkdir(parents=True)
+    (tmp_path / "more/seed-1/report.md").write_text("My thesis")
+    with pytest.raises(sn.RunError, match=r"other files in .*seed-1: report\.md"):
+        quietly(tiny(), data, tmp_path / "more", epochs=1, seeds=2)
+    assert not (tmp_path / "more/seed-0").exists()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "told"),
+    [
+        ({"seed": "0"}, "seed to be an integer"),
+        ({"data": 5}, "data to be"),
+        ({"root": 5}, "root to be a path"),
+        ({"changes": [("lr", 1)]}, "changes as a dict of settings"),
+        ({"foo": 1}, "an option of run_recipe; got 'foo'"),
+    ],
+)
+def test_wrong_keywords_are_told(tmp_path: Path, tiny: Callable[..., Path], keywords: Any, told: str) -> None:
+    with pytest.raises(sn.OptionError, match=told):
+        sn.sweep(tiny(), {"lr": [0.1]}, run_dir=tmp_path / "sweep", **keywords)
+
+
+def test_settings_and_variants_of_other_kinds(tiny: Callable[..., Path]) -> None:
+    wrong: Any = [("lr", [1])]
+    with pytest.raises(sn.OptionError, match="a dict of values by setting"):
+        sn.sweep(tiny(), wrong)
+    for variants in (["a"], {1: {}}, {"a": 3}):
+        with pytest.raises(sn.OptionError, match="variant"):
+            sn.recipe(tiny()).with_variants(variants)  # type: ignore[arg-type]
+    with pytest.raises(sn.OptionError, match="each value of batch_size once"):
+        sn.sweep(tiny(), {"batch_size": [8, 16, 8]})
