@@ -99,15 +99,20 @@ def first_line(error: BaseException) -> str:
 def nearest(given: object, allowed: Iterable[object]) -> str:
     """A hint that names the allowed value closest in spelling, or nothing; of equally close ones that begins alike.
 
+    One that is the other's initials is meant before any that is spelled alike.
+
     >>> nearest("resnet21", ["resnet20", "resnet32"])
     "Did you mean 'resnet20'?"
+    >>> nearest("learning_rate", ["lr", "variant"]), nearest("bs", ["batch_size"])
+    ("Did you mean 'lr'?", "Did you mean 'batch_size'?")
     """
     number = isinstance(given, int) and not isinstance(given, bool)  # a text of the same digits may be meant
     if not (isinstance(given, str) or number):
         return ""  # nobody misspells what is no text
     text = str(given)
     others = [str(value) for value in allowed if str(value) != text or (number and isinstance(value, str))]
-    found = get_close_matches(text, others, n=10, cutoff=0.5)
+    found = [name for name in others if text and (initials(name) == text or initials(text) == name)]
+    found = found or get_close_matches(text, others, n=10, cutoff=0.5)
     if not found:
         return ""
 
@@ -116,6 +121,12 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
         return SequenceMatcher(None, name, text).ratio(), alike
 
     return f"Did you mean {max(found, key=closeness)!r}?"
+
+
+def initials(name: str) -> str:
+    """``"lr"`` of ``"learning_rate"``; nothing of a single word."""
+    words = name.split("_")
+    return "".join(word[:1] for word in words) if len(words) > 1 else ""
 
 
 def check_choice(who: str, option: str, given: object, allowed: Iterable[object]) -> None:
