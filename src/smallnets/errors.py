@@ -111,7 +111,7 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
         return ""  # nobody misspells what is no text
     text = str(given)
     others = [str(value) for value in allowed if str(value) != text or (number and isinstance(value, str))]
-    found = [name for name in others if text and (initials(name) == text or initials(text) == name)]
+    found = [name for name in others if initials(name) == text or initials(text) == name]
     found = found or get_close_matches(text, others, n=10, cutoff=0.5)
     if not found:
         return ""
@@ -123,10 +123,10 @@ def nearest(given: object, allowed: Iterable[object]) -> str:
     return f"Did you mean {max(found, key=closeness)!r}?"
 
 
-def initials(name: str) -> str:
-    """``"lr"`` of ``"learning_rate"``; nothing of a single word."""
+def initials(name: str) -> str | None:
+    """``"lr"`` of ``"learning_rate"``; None of a single word."""
     words = name.split("_")
-    return "".join(word[:1] for word in words) if len(words) > 1 else ""
+    return "".join(word[:1] for word in words) if len(words) > 1 else None
 
 
 def check_choice(who: str, option: str, given: object, allowed: Iterable[object]) -> None:
